@@ -1,0 +1,60 @@
+"""Authentication switched off: an explicit object that lets everybody in and refuses to issue tokens."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from reductauth.actor import Actor, Identity
+from reductauth.draft import TokenDraft
+from reductauth.errors import AuthenticationOffError
+from reductauth.permissions import Permissions
+from reductauth.registry import Minted
+from reductauth.token import Token
+
+__all__ = ["EVERYBODY", "DisabledRegistry"]
+
+EVERYBODY = Identity(
+    Token(
+        token_id="00000000-0000-0000-0000-000000000000",  # noqa: S106 - an id, not a secret
+        name="AUTHENTICATION-DISABLED",
+        permissions=Permissions(full_access=True),
+        created_at_us=0,
+        updated_at_us=0,
+    ),
+    secret_id=0,
+)
+"""Who everybody is while authentication is off."""
+
+
+class DisabledRegistry:
+    """Stands where a `TokenRegistry` would: no tokens, and none can be made."""
+
+    async def tokens(self) -> list[Token]:
+        """No tokens."""
+        return []
+
+    async def token(self, name: str) -> Token:
+        """Raise `AuthenticationOffError`."""
+        raise AuthenticationOffError
+
+    async def create(self, actor: Actor, name: str, draft: TokenDraft) -> Minted:
+        """Raise `AuthenticationOffError`."""
+        raise AuthenticationOffError
+
+    async def rotate(self, actor: Actor, name: str) -> Minted:
+        """Raise `AuthenticationOffError`."""
+        raise AuthenticationOffError
+
+    async def delete(self, actor: Actor, name: str) -> None:
+        """Do nothing: what is not there can't be asked to leave."""
+
+    @contextlib.asynccontextmanager
+    async def renaming_bucket(self, actor: Actor, bucket: str, new_bucket: str) -> AsyncIterator[None]:
+        """Let the engine rename; there are no grants to follow."""
+        yield
+
+    @contextlib.asynccontextmanager
+    async def removing_bucket(self, actor: Actor, bucket: str) -> AsyncIterator[None]:
+        """Let the engine remove; there are no grants to end."""
+        yield

@@ -1,0 +1,196 @@
+"""Everything that this package refuses, as one tree.
+
+AuthError
+├── ConfigurationError          the deployment is wrong: the application does not start
+├── AuthenticationOffError      the call needs a registry, and authentication is off
+├── AuthenticationError         nobody that we know: see `CredentialError` for each case
+│   ├── MissingCredentialError
+│   ├── SeveralCredentialsError
+│   ├── InvalidTokenError
+│   ├── ExpiredTokenError
+│   └── AddressError
+├── PermissionDeniedError       known, but may not
+├── TokenNotFoundError
+├── ConflictError               the registry's state forbids it
+│   ├── TokenExistsError
+│   ├── ProvisionedTokenError
+│   ├── RevokedTokenError
+│   └── LastAdministratorError
+├── InvalidInputError           the request cannot be understood
+│   └── BodyTooLargeError
+└── StoreUnavailableError       the registry cannot keep a change just now
+
+`str(error)` is one line for the person who asked. It never holds a token's value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+__all__ = [
+    "AddressError",
+    "AuthError",
+    "AuthenticationError",
+    "AuthenticationOffError",
+    "BodyTooLargeError",
+    "ConfigurationError",
+    "ConflictError",
+    "ExpiredTokenError",
+    "InvalidInputError",
+    "InvalidTokenError",
+    "LastAdministratorError",
+    "MissingCredentialError",
+    "PermissionDeniedError",
+    "ProvisionedTokenError",
+    "RevokedTokenError",
+    "SeveralCredentialsError",
+    "StoreUnavailableError",
+    "TokenExistsError",
+    "TokenNotFoundError",
+]
+
+
+class AuthError(Exception):
+    """Root of the tree; never raised itself."""
+
+
+class ConfigurationError(AuthError):
+    """The deployment cannot be started as it is configured.
+
+    `faults` holds one line for each thing that is wrong: which setting, with which value, and what would
+    be right.
+    """
+
+    def __init__(self, faults: Iterable[str]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("; ".join(self.faults))
+
+
+class AuthenticationOffError(AuthError):
+    """A call that needs the registry while authentication is switched off."""
+
+    def __init__(self) -> None:
+        super().__init__("Authentication is disabled")
+
+
+class AuthenticationError(AuthError):
+    """The caller is nobody that the registry knows, or may not come in now.
+
+    `presented` says whether a credential was sent at all (RFC 6750 §3: only then does the challenge
+    carry an error code).
+    """
+
+    presented = True
+
+
+class MissingCredentialError(AuthenticationError):
+    """No bearer token in the request."""
+
+    presented = False
+
+    def __init__(self) -> None:
+        super().__init__("No bearer token in request header")
+
+
+class SeveralCredentialsError(AuthenticationError):
+    """Two credentials in one request: which one is meant cannot be known."""
+
+    def __init__(self) -> None:
+        super().__init__("More than one credential in request")
+
+
+class InvalidTokenError(AuthenticationError):
+    """No such value; also an inactive, scheduled or revoked token, which a stranger cannot tell apart."""
+
+    def __init__(self) -> None:
+        super().__init__("Invalid token")
+
+
+class ExpiredTokenError(AuthenticationError):
+    """Past its expiry, or idle for longer than its ttl."""
+
+    def __init__(self) -> None:
+        super().__init__("Token has expired")
+
+
+class AddressError(AuthenticationError):
+    """The client's address is not on the token's allowlist, or cannot be known."""
+
+    def __init__(self, address: str | None) -> None:
+        self.address = address
+        super().__init__(
+            "Client IP is required for this token"
+            if address is None
+            else f"Token is not allowed for client IP {address}"
+        )
+
+
+class PermissionDeniedError(AuthError):
+    """The token is good, and may not do this."""
+
+
+class TokenNotFoundError(AuthError):
+    """No token has this name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"Token '{name}' doesn't exist")
+
+
+class ConflictError(AuthError):
+    """The registry's present state forbids the change."""
+
+
+class TokenExistsError(ConflictError):
+    """The name is taken. A revoked or expired token keeps its name until it is deleted."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"Token '{name}' already exists")
+
+
+class ProvisionedTokenError(ConflictError):
+    """A provisioned token is changed where it is provisioned."""
+
+    def __init__(self, verb: str, name: str) -> None:
+        self.name = name
+        super().__init__(f"Can't {verb} provisioned token '{name}'")
+
+
+class RevokedTokenError(ConflictError):
+    """Revocation is final."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"Token '{name}' is revoked")
+
+
+class LastAdministratorError(ConflictError):
+    """The change would leave nobody who can administer the registry."""
+
+    def __init__(self, verb: str, name: str) -> None:
+        self.name = name
+        super().__init__(f"Can't {verb} token '{name}': at least one full-access token must remain")
+
+
+class InvalidInputError(AuthError):
+    """What was asked for cannot be understood or is out of bounds; nothing was changed."""
+
+
+class BodyTooLargeError(InvalidInputError):
+    """The request's body is longer than any legitimate one."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        super().__init__(f"Body is larger than {limit_bytes} bytes")
+
+
+class StoreUnavailableError(AuthError):
+    """The change was not kept, and nothing of it remains. `retry_after_seconds` is a fair pause."""
+
+    retry_after_seconds = 1
+
+    def __init__(
+        self, reason: str = "The token registry can't keep changes right now, try again later"
+    ) -> None:
+        super().__init__(reason)

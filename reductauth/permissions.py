@@ -1,0 +1,151 @@
+"""What a token may do: full access, or two sets of bucket patterns.
+
+Rules of this file: default deny, by falling through; nothing here knows what a token is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Self
+
+from reductauth.errors import InvalidInputError
+
+__all__ = ["MAX_PATTERNS", "NO_PERMISSIONS", "Action", "BucketPattern", "Permissions", "Role"]
+
+MAX_PATTERNS = 1_000
+"""Bucket patterns that one token may hold, read and write together."""
+
+_PATTERN = re.compile(r"\*|[A-Za-z0-9_-]+\*?|\$[A-Za-z0-9_-]+", re.ASCII)
+
+
+class Action(StrEnum):
+    """What is done to a bucket's contents. Neither implies the other."""
+
+    READ = "read"
+    WRITE = "write"
+
+
+class Role(StrEnum):
+    """A preset of permissions, named at creation."""
+
+    ADMIN = "admin"
+    RECORDER = "recorder"
+    VIEWER = "viewer"
+
+
+class BucketPattern(str):
+    """A bucket's name, a prefix followed by one `*`, `*` alone, or `$` and a name.
+
+    Raises `InvalidInputError` for anything else.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Self:
+        """Check the text."""
+        if _PATTERN.fullmatch(text) is None:
+            raise InvalidInputError(f"Permission can contain only bucket names or wildcard '*', got '{text}'")
+        return super().__new__(cls, text)
+
+    @property
+    def prefix(self) -> str | None:
+        """What a bucket's name must begin with, or None where the name must be equal."""
+        return self[:-1] if self.endswith("*") else None
+
+    def matches(self, bucket: str) -> bool:
+        """Whether this pattern opens `bucket`. A wildcard never opens a bucket whose name begins with `$`."""
+        if self.prefix is None:
+            return self == bucket
+        return not bucket.startswith("$") and bucket.startswith(self.prefix)
+
+
+@dataclass(frozen=True, slots=True)
+class _Grants:
+    """The patterns of one action, split for the hot path: one set lookup, one tuple of prefixes."""
+
+    exact: frozenset[str]
+    prefixes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, patterns: Iterable[BucketPattern]) -> _Grants:
+        split = [(pattern, pattern.prefix) for pattern in patterns]
+        return cls(
+            frozenset(str(pattern) for pattern, prefix in split if prefix is None),
+            tuple(prefix for _, prefix in split if prefix is not None),
+        )
+
+    def open(self, bucket: str) -> bool:
+        return bucket in self.exact or (bucket.startswith(self.prefixes) and not bucket.startswith("$"))
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """What a token may do, as it was granted: patterns keep their order, a repeated one counts once."""
+
+    full_access: bool = False
+    read: tuple[BucketPattern, ...] = ()
+    write: tuple[BucketPattern, ...] = ()
+    _read: _Grants = field(init=False, repr=False, compare=False)
+    _write: _Grants = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_read", _Grants.of(self.read))
+        object.__setattr__(self, "_write", _Grants.of(self.write))
+
+    @classmethod
+    def of(
+        cls, *, full_access: bool = False, read: Iterable[str] = (), write: Iterable[str] = ()
+    ) -> Permissions:
+        """Check and build. Raises `InvalidInputError` for a bad pattern or more than `MAX_PATTERNS`."""
+        checked_read, checked_write = (
+            tuple(dict.fromkeys(BucketPattern(text) for text in patterns)) for patterns in (read, write)
+        )
+        if len(checked_read) + len(checked_write) > MAX_PATTERNS:
+            raise InvalidInputError(
+                f"Permissions can contain at most {MAX_PATTERNS} bucket names, "
+                f"got {len(checked_read) + len(checked_write)}"
+            )
+        return cls(full_access, checked_read, checked_write)
+
+    @classmethod
+    def preset(cls, role: Role) -> Permissions:
+        """The permissions that a role stands for."""
+        return _PRESETS[role]
+
+    def allows(self, action: Action, bucket: str) -> bool:
+        """Whether `action` may be done to `bucket`."""
+        if self.full_access:
+            return True
+        return (self._read if action is Action.READ else self._write).open(bucket)
+
+    def without_bucket(self, bucket: str) -> Permissions:
+        """The same without the exact entries for `bucket`; wildcards are left alone."""
+        return self._mapped({bucket: None})
+
+    def with_bucket_renamed(self, old: str, new: str) -> Permissions:
+        """The same with exact entries for `old` naming `new`; wildcards are left alone."""
+        return self._mapped({old: BucketPattern(new)})
+
+    def names_bucket(self, bucket: str) -> bool:
+        """Whether an exact entry names `bucket`."""
+        return bucket in self._read.exact or bucket in self._write.exact
+
+    def _mapped(self, mapping: dict[str, BucketPattern | None]) -> Permissions:
+        def moved(patterns: tuple[BucketPattern, ...]) -> tuple[BucketPattern, ...]:
+            targets = (mapping.get(pattern, pattern) for pattern in patterns)
+            return tuple(dict.fromkeys(target for target in targets if target is not None))
+
+        return Permissions(self.full_access, moved(self.read), moved(self.write))
+
+
+NO_PERMISSIONS = Permissions()
+"""A token that may know who it is, and nothing else."""
+
+_PRESETS = {
+    Role.ADMIN: Permissions(full_access=True),
+    Role.RECORDER: Permissions(write=(BucketPattern("*"),)),
+    Role.VIEWER: Permissions(read=(BucketPattern("*"),)),
+}

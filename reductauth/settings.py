@@ -1,0 +1,120 @@
+"""Settings of the module: one schema, from which the environment is read and every fault told at once.
+
+A server derives its own settings from `Settings` and reads both with one call. Secrets are no settings: see
+`reductauth.bootstrap`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from reductauth.bootstrap import SECRET_VARIABLES, Bootstrap
+from reductauth.errors import ConfigurationError, InvalidInputError
+from reductauth.networks import ANYWHERE, NetworkList
+
+__all__ = ["PREFIX", "Settings", "setting"]
+
+PREFIX = "RS_"
+
+_BASE_PATH = re.compile(r"/|(/(?!\.{1,2}(/|\Z))[A-Za-z0-9._~-]+)+/?", re.ASCII)
+
+
+def setting(default: Any, meaning: str, right: str) -> Any:
+    """Declare a setting: its default, what it means (for the documentation), what would be right (for faults)."""
+    return Field(default, description=meaning, json_schema_extra={"right": right}, validate_default=True)
+
+
+def _base_path(text: Any) -> Any:
+    if isinstance(text, str) and _BASE_PATH.fullmatch(text) is None:
+        raise ValueError
+    return text.rstrip("/") if isinstance(text, str) else text
+
+
+def _networks(given: Any) -> Any:
+    if isinstance(given, str):
+        try:
+            return NetworkList.of(part.strip() for part in given.split(",") if part.strip())
+        except InvalidInputError as error:
+            raise ValueError from error
+    return given
+
+
+def _path(given: Any) -> Any:
+    if given == "" or "\0" in str(given):
+        raise ValueError
+    return given
+
+
+class Settings(BaseModel):
+    """What the module needs to know. Frozen."""
+
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, extra="forbid")
+
+    data_path: Annotated[Path, BeforeValidator(_path)] = setting(
+        "./data", "folder of all that is kept; the token registry is in its folder `auth`", "a folder's path"
+    )
+    api_base_path: Annotated[str, BeforeValidator(_base_path)] = setting(
+        "/", "prefix of every route", "a path such as / or /storage"
+    )
+    trusted_proxies: Annotated[NetworkList, BeforeValidator(_networks)] = setting(
+        ANYWHERE,
+        "proxies whose `X-Forwarded-For` is believed, comma separated",
+        "IP addresses or networks in CIDR form, comma separated",
+    )
+    disable_auth: bool = setting(
+        False, "no authentication at all: everybody may do everything", "true or false"
+    )
+
+    @property
+    def auth_folder(self) -> Path:
+        """Folder of the token registry."""
+        return self.data_path / "auth"
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> Self:
+        """Read the settings from `RS_*` variables.
+
+        Raises `ConfigurationError` with every fault, those of the bootstrap variables included.
+        """
+        given = {
+            name: environ[cls.variable(name)] for name in cls.model_fields if cls.variable(name) in environ
+        }
+        faults: list[str] = []
+        settings = None
+        try:
+            settings = cls.model_validate(given)
+        except ValidationError as error:
+            faults += cls._faults(error, given)
+        try:
+            Bootstrap.read(environ, disable_auth=settings.disable_auth if settings else False)
+        except ConfigurationError as error:
+            faults += error.faults
+        if settings is None or faults:
+            raise ConfigurationError(faults)
+        return settings
+
+    @classmethod
+    def variable(cls, name: str) -> str:
+        """The environment variable of a setting."""
+        return PREFIX + name.upper()
+
+    @classmethod
+    def unknown_variables(cls, environ: Iterable[str]) -> list[str]:
+        """The `RS_*` variables that mean nothing: misspelled ones, most likely."""
+        known = {cls.variable(name) for name in cls.model_fields} | set(SECRET_VARIABLES)
+        return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+
+    @classmethod
+    def _faults(cls, error: ValidationError, given: Mapping[str, str]) -> list[str]:
+        names = dict.fromkeys(str(fault["loc"][0]) for fault in error.errors())
+        return [f"{cls.variable(name)}={given[name]!r}: must be {cls._right(name)}" for name in names]
+
+    @classmethod
+    def _right(cls, name: str) -> str:
+        extra = cls.model_fields[name].json_schema_extra
+        return str(extra["right"]) if isinstance(extra, dict) else ""

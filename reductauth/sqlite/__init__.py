@@ -1,0 +1,15 @@
+"""The registry in a folder of its own: SQLite, one writer thread, a counter that every process sees.
+
+files.py       what the folder holds, who may own it, the first start
+schema.py      the tables and their version
+rows.py        row <-> token
+generation.py  the counter in `auth.gen`
+reader.py      lookups in place, and longer reads
+transaction.py what a change may do
+writer.py      the thread that makes changes, many to a commit
+store.py       all of it as one `TokenStore`
+"""
+
+from reductauth.sqlite.store import SqliteStore as SqliteStore
+
+__all__ = ["SqliteStore"]

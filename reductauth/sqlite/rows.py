@@ -1,0 +1,99 @@
+"""Row <-> token."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from reductauth.networks import ANYWHERE, NetworkList
+from reductauth.permissions import Permissions, Role
+from reductauth.token import Secret, Token
+
+__all__ = ["SECRET_COLUMNS", "TOKEN_COLUMNS", "secret_of", "token_of", "values_of"]
+
+TOKEN_COLUMNS = (
+    "id, name, full_access, read_patterns, write_patterns, created_at_us, updated_at_us, created_by, description, "
+    "role, is_provisioned, active, valid_from_us, expires_at_us, revoked_at_us, ttl_seconds, ip_allowlist, "
+    "last_access_us, last_access_ip"
+)
+SECRET_COLUMNS = "id, created_at_us, expires_at_us, last_access_us, last_access_ip, uses"
+
+_NOTHING = "[]"
+
+
+def token_of(row: tuple[Any, ...]) -> Token:
+    """Make a token of a row with `TOKEN_COLUMNS`."""
+    (
+        token_id,
+        name,
+        full_access,
+        read,
+        write,
+        created_at_us,
+        updated_at_us,
+        created_by,
+        description,
+        role,
+        is_provisioned,
+        active,
+        valid_from_us,
+        expires_at_us,
+        revoked_at_us,
+        ttl_seconds,
+        allowlist,
+        last_access_us,
+        last_access_ip,
+    ) = row
+    return Token(
+        token_id,
+        name,
+        Permissions.of(full_access=full_access == 1, read=orjson.loads(read), write=orjson.loads(write)),
+        created_at_us,
+        updated_at_us,
+        created_by,
+        description,
+        None if role is None else Role(role),
+        is_provisioned == 1,
+        active == 1,
+        valid_from_us,
+        expires_at_us,
+        revoked_at_us,
+        ttl_seconds,
+        ANYWHERE if allowlist == _NOTHING else NetworkList.of(orjson.loads(allowlist)),
+        last_access_us,
+        last_access_ip,
+    )
+
+
+def secret_of(row: tuple[Any, ...]) -> Secret:
+    """Make a secret of a row with `SECRET_COLUMNS`."""
+    return Secret(*row)
+
+
+def values_of(token: Token) -> dict[str, str | int | None]:
+    """Give the columns of a token that a change writes; its last access is usage's to write."""
+    return {
+        "id": token.token_id,
+        "name": token.name,
+        "description": token.description,
+        "search_text": f"{token.name} {token.description}".casefold(),
+        "role": token.role,
+        "full_access": int(token.permissions.full_access),
+        "read_patterns": _json(token.permissions.read),
+        "write_patterns": _json(token.permissions.write),
+        "is_provisioned": int(token.is_provisioned),
+        "active": int(token.active),
+        "created_at_us": token.created_at_us,
+        "updated_at_us": token.updated_at_us,
+        "created_by": token.created_by,
+        "valid_from_us": token.valid_from_us,
+        "expires_at_us": token.expires_at_us,
+        "revoked_at_us": token.revoked_at_us,
+        "ttl_seconds": token.ttl_seconds,
+        "ip_allowlist": _json(token.allowlist.entries),
+    }
+
+
+def _json(texts: tuple[str, ...]) -> str:
+    return orjson.dumps([str(text) for text in texts]).decode()

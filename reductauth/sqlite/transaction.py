@@ -1,0 +1,166 @@
+"""What a change may do to the registry. It knows by itself whether what readers keep must be dropped."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+
+from reductauth.actor import Actor
+from reductauth.sqlite.reader import SqliteSnapshot
+from reductauth.sqlite.rows import SECRET_COLUMNS, secret_of, values_of
+from reductauth.store import BucketIntent, IntentKind, UsageDelta
+from reductauth.token import Secret, Token
+
+__all__ = ["SqliteTransaction"]
+
+_KEY_OF_ID = "(SELECT key FROM tokens WHERE id = ?)"
+
+_ADMINISTRATOR = """
+SELECT 1 FROM tokens
+WHERE full_access = 1 AND active = 1 AND revoked_at_us IS NULL
+    AND expires_at_us IS NULL AND ttl_seconds IS NULL
+    AND ip_allowlist = '[]' AND (valid_from_us IS NULL OR valid_from_us <= ?)
+    AND EXISTS (SELECT 1 FROM secrets WHERE token_key = tokens.key AND expires_at_us IS NULL)
+LIMIT 1
+"""
+
+_ADD_USAGE = """
+INSERT INTO usage (token_key, period, read, write, admin, denied)
+SELECT key, ?, ?, ?, ?, ? FROM tokens WHERE id = ?
+ON CONFLICT (token_key, period) DO UPDATE SET
+    read = read + excluded.read, write = write + excluded.write,
+    admin = admin + excluded.admin, denied = denied + excluded.denied
+"""
+
+
+class SqliteTransaction(SqliteSnapshot):
+    """One change within the writer's transaction; see `reductauth.store.Transaction`."""
+
+    def __init__(self, connection: sqlite3.Connection, key_id: str) -> None:
+        super().__init__(connection)
+        self._key_id = key_id
+        self.invalidates = False
+        """Whether something about an existing token changed. Creations and usage do not count."""
+
+    def token_by_id(self, token_id: str) -> Token | None:
+        """The token with this id."""
+        return self._one("id = ?", token_id)
+
+    def token_by_digest(self, digest: bytes) -> Token | None:
+        """The token that has this value, live or in its grace period."""
+        return self._one("key = (SELECT token_key FROM secrets WHERE digest = ?)", digest)
+
+    def provisioned_tokens(self) -> list[Token]:
+        """The tokens that the deployment declares, by name."""
+        return self._many("is_provisioned = 1 ORDER BY name")
+
+    def tokens_naming_bucket(self, bucket: str) -> list[Token]:
+        """The tokens with an exact entry for the bucket."""
+        return self._many(
+            "EXISTS (SELECT 1 FROM json_each(read_patterns) WHERE value = ?)"
+            " OR EXISTS (SELECT 1 FROM json_each(write_patterns) WHERE value = ?)",
+            bucket,
+            bucket,
+        )
+
+    def secrets(self, token_id: str) -> list[Secret]:
+        """The values of a token, oldest first."""
+        rows = self._connection.execute(
+            f"SELECT {SECRET_COLUMNS} FROM secrets WHERE token_key = {_KEY_OF_ID} ORDER BY id", (token_id,)
+        )
+        return [secret_of(row) for row in rows]
+
+    def has_usable_administrator(self, now_us: int) -> bool:
+        """Whether any token is one."""
+        return self._connection.execute(_ADMINISTRATOR, (now_us,)).fetchone() is not None
+
+    def add(self, token: Token) -> None:
+        """Add a token whose name and id are free."""
+        values = values_of(token)
+        columns, marks = ", ".join(values), ", ".join(f":{name}" for name in values)
+        self._connection.execute(f"INSERT INTO tokens ({columns}) VALUES ({marks})", values)
+
+    def replace(self, token: Token) -> None:
+        """Write a token over the one with its id."""
+        values = values_of(token)
+        assignments = ", ".join(f"{name} = :{name}" for name in values if name != "id")
+        self._connection.execute(f"UPDATE tokens SET {assignments} WHERE id = :id", values)
+        self.invalidates = True
+
+    def remove(self, token_id: str) -> None:
+        """Forget a token, its values and its counters."""
+        self._connection.execute("DELETE FROM tokens WHERE id = ?", (token_id,))
+        self.invalidates = True
+
+    def add_secret(self, token_id: str, digest: bytes, created_at_us: int) -> None:
+        """Give a token one more value, by its digest."""
+        self._connection.execute(
+            f"INSERT INTO secrets (token_key, digest, key_id, created_at_us) VALUES ({_KEY_OF_ID}, ?, ?, ?)",
+            (token_id, digest, self._key_id, created_at_us),
+        )
+
+    def remove_secrets(self, token_id: str) -> None:
+        """End all values of a token."""
+        self._connection.execute(f"DELETE FROM secrets WHERE token_key = {_KEY_OF_ID}", (token_id,))
+        self.invalidates = True
+
+    def audit(self, at_us: int, actor: Actor, action: str, token: Token) -> None:
+        """Write down who changed which token."""
+        self._connection.execute(
+            "INSERT INTO audit (at_us, actor, actor_id, address, action, token_id, token_name)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (at_us, actor.name, actor.token_id, actor.address, action, token.token_id, token.name),
+        )
+
+    def add_usage(self, deltas: Iterable[UsageDelta]) -> None:
+        """Add counters and move last accesses forward."""
+        for delta in deltas:
+            counters = (delta.read, delta.write, delta.admin, delta.denied)
+            self._connection.execute(_ADD_USAGE, (delta.day, *counters, delta.token_id))
+            if delta.last_access_us is None:
+                continue
+            access = (delta.last_access_us, delta.last_access_ip)
+            self._connection.execute(
+                "UPDATE tokens SET last_access_us = ?, last_access_ip = ?"
+                " WHERE id = ? AND (last_access_us IS NULL OR last_access_us < ?)",
+                (*access, delta.token_id, delta.last_access_us),
+            )
+            self._connection.execute(
+                "UPDATE secrets SET last_access_us = ?, last_access_ip = ?"
+                " WHERE id = ? AND (last_access_us IS NULL OR last_access_us < ?)",
+                (*access, delta.secret_id, delta.last_access_us),
+            )
+            self._connection.execute(
+                "UPDATE secrets SET uses = uses + ? WHERE id = ?", (sum(counters), delta.secret_id)
+            )
+
+    def bucket_intents(self) -> list[BucketIntent]:
+        """The intents that stand, oldest first."""
+        rows = self._connection.execute("SELECT id, kind, bucket, new_bucket FROM bucket_intents ORDER BY id")
+        return [BucketIntent(row[0], IntentKind(row[1]), row[2], row[3]) for row in rows]
+
+    def add_bucket_intent(
+        self, kind: IntentKind, bucket: str, new_bucket: str | None, at_us: int
+    ) -> BucketIntent:
+        """State an intent."""
+        cursor = self._connection.execute(
+            "INSERT INTO bucket_intents (kind, bucket, new_bucket, started_at_us) VALUES (?, ?, ?, ?) RETURNING id",
+            (kind, bucket, new_bucket, at_us),
+        )
+        (intent_id,) = cursor.fetchone()
+        self.invalidates = True
+        return BucketIntent(intent_id, kind, bucket, new_bucket)
+
+    def remove_bucket_intent(self, intent_id: int) -> bool:
+        """Settle an intent; False if somebody else did."""
+        self.invalidates = True
+        return self._connection.execute("DELETE FROM bucket_intents WHERE id = ?", (intent_id,)).rowcount == 1
+
+    def is_seeded(self) -> bool:
+        """Whether the registry was ever given its first token."""
+        (seeded,) = self._connection.execute("SELECT value FROM meta WHERE name = 'seeded'").fetchone()
+        return bool(seeded == 1)
+
+    def mark_seeded(self) -> None:
+        """Remember that it was, for good."""
+        self._connection.execute("UPDATE meta SET value = 1 WHERE name = 'seeded'")

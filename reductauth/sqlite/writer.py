@@ -1,0 +1,194 @@
+"""The thread that makes changes. Those that wait together share one commit.
+
+Each runs in a savepoint of its own, so a refusal undoes only itself. When the transaction as a whole fails,
+none of them happened, and all are told so. A caller hears of its change only after it is on disk and after
+every process can notice it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from reductauth.errors import StoreUnavailableError
+from reductauth.sqlite.files import FolderLock, RegistryFolder
+from reductauth.sqlite.generation import Generation
+from reductauth.sqlite.transaction import SqliteTransaction
+
+__all__ = ["Writer"]
+
+T = TypeVar("T")
+
+_MAX_BATCH = 128
+_logger = logging.getLogger("reductauth.store")
+
+
+@dataclass(slots=True)
+class _Change:
+    work: Callable[[SqliteTransaction], Any]
+    future: Future[Any]
+    result: Any = None
+    refusal: Exception | None = None
+
+    def tell(self) -> None:
+        if self.refusal is None:
+            self.future.set_result(self.result)
+        else:
+            self.future.set_exception(self.refusal)
+
+
+class Writer:
+    """Owns the connection that writes."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        folder: RegistryFolder,
+        lock: FolderLock,
+        generation: Generation,
+        key_id: str,
+    ) -> None:
+        self._connection = connection
+        self._lock = lock
+        self._generation = generation
+        self._key_id = key_id
+        self._database = folder.database
+        self._generation_file = folder.generation_file
+        self._database_inode = folder.database.lstat().st_ino
+        self._queue: queue.SimpleQueue[_Change | None] = queue.SimpleQueue()
+        self._failure: str | None = None
+        self._thread = threading.Thread(target=self._run, name="reductauth-writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def failure(self) -> str | None:
+        """Why no change can be kept until a restart, or None."""
+        return self._failure
+
+    def submit(self, work: Callable[[SqliteTransaction], T]) -> Future[T]:
+        """Queue a change. The future holds its result, what it raised, or `StoreUnavailableError`."""
+        future: Future[T] = Future()
+        future.set_running_or_notify_cancel()  # a change is not undone because its caller went away
+        self._queue.put(_Change(work, future))
+        return future
+
+    def close(self) -> None:
+        """Finish what waits, then end the thread and close the connection. Blocks."""
+        self._queue.put(None)
+        self._thread.join()
+        self._connection.close()
+
+    def _run(self) -> None:
+        while (first := self._queue.get()) is not None:
+            batch = [first]
+            ended = False
+            with contextlib.suppress(queue.Empty):
+                while len(batch) < _MAX_BATCH and not ended:
+                    change = self._queue.get_nowait()
+                    if change is None:
+                        ended = True
+                    else:
+                        batch.append(change)
+            self._make(batch)
+            if ended:
+                return
+
+    def _make(self, batch: list[_Change]) -> None:
+        try:
+            self._commit(batch)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the callers must hear and the thread live on
+            _logger.error("changes not kept changes=%d error=%s", len(batch), error)  # noqa: TRY400 - one line
+            for change in batch:
+                change.future.set_exception(StoreUnavailableError())
+        else:
+            for change in batch:
+                change.tell()
+
+    def _commit(self, batch: list[_Change]) -> None:
+        if self._failure is not None:
+            raise StoreUnavailableError
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            # A list, not a generator: every change must run.
+            invalidates = [self._attempt(change) for change in batch]
+            if all(change.refusal is not None for change in batch):
+                self._connection.execute("ROLLBACK")
+            elif any(invalidates):
+                self._commit_and_publish()
+            else:
+                self._connection.execute("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+        self._check_in_place()
+
+    def _attempt(self, change: _Change) -> bool:
+        """Run one change in its savepoint; return whether it ends what readers keep."""
+        transaction = SqliteTransaction(self._connection, self._key_id)
+        self._connection.execute("SAVEPOINT change")
+        try:
+            change.result = change.work(transaction)
+        except Exception as refusal:
+            if isinstance(refusal, sqlite3.Error) and not isinstance(refusal, sqlite3.IntegrityError):
+                raise  # the disk's fault, which may have rolled everything back: the whole batch fails
+            change.refusal = refusal
+            self._connection.execute("ROLLBACK TO change")
+        self._connection.execute("RELEASE change")
+        return transaction.invalidates and change.refusal is None
+
+    def _commit_and_publish(self) -> None:
+        # Between BEGIN IMMEDIATE and here no other process can write, so the lock is free or about to be.
+        with self._lock.held():
+            before = self._generation.begin()
+            even = self._generation.value + 1
+            try:
+                self._connection.execute("UPDATE meta SET value = ? WHERE name = 'generation'", (even,))
+                self._connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                if before % 2 == 0 and _is_harmless(error):
+                    self._roll_back()
+                    self._generation.publish(before)
+                else:
+                    # The commit may or may not be on disk. Odd, the counter makes every reader look there.
+                    self._fail(f"commit failed: {error}")
+                raise
+            self._generation.publish(even)
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
+
+    def _check_in_place(self) -> None:
+        """Refuse to acknowledge what went to a file that is no longer where the next start will look."""
+        in_place = (
+            (self._database, self._database_inode),
+            (self._generation_file, self._generation.inode),
+        )
+        for path, inode in in_place:
+            try:
+                found = path.lstat().st_ino
+            except FileNotFoundError:
+                found = None
+            if found != inode:
+                self._fail(f"{path} was removed or replaced while the server runs")
+                raise StoreUnavailableError
+
+    def _fail(self, reason: str) -> None:
+        self._failure = reason
+        _logger.critical(
+            "registry stopped reason=%s; no change is kept until the server is restarted", reason
+        )
+
+
+def _is_harmless(error: sqlite3.Error) -> bool:
+    """Whether SQLite is certain that nothing of the transaction reached the disk."""
+    code = getattr(error, "sqlite_errorcode", None)  # errors of the Python module have none
+    return code is not None and code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL}

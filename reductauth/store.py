@@ -1,0 +1,183 @@
+"""What a store of tokens must offer. SQLite is one (`reductauth.sqlite`); a contract suite tests any.
+
+Rules of this file: a change runs whole or not at all; what it raises undoes it and reaches the caller; it is
+on disk before `change` returns; and from then on no process that shares the store finds what it took away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol, TypeVar
+
+from reductauth.actor import Actor
+from reductauth.token import Secret, Token
+
+__all__ = ["BucketIntent", "Found", "IntentKind", "Snapshot", "TokenStore", "Transaction", "UsageDelta"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A token, by one of its values."""
+
+    token: Token
+    secret: Secret
+
+
+class IntentKind(StrEnum):
+    """What is about to happen to a bucket."""
+
+    RENAME = "rename"
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True, slots=True)
+class BucketIntent:
+    """A change of a bucket that the engine has been told to make, and that may or may not have happened."""
+
+    intent_id: int
+    kind: IntentKind
+    bucket: str
+    new_bucket: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UsageDelta:
+    """What one value of a token was used for since the last flush, on one day (UTC, `YYYY-MM-DD`)."""
+
+    token_id: str
+    secret_id: int
+    day: str
+    read: int
+    write: int
+    admin: int
+    denied: int
+    last_access_us: int | None
+    last_access_ip: str | None
+
+
+class Snapshot(Protocol):
+    """Reads that see one state of the registry."""
+
+    def token_named(self, name: str) -> Token | None:
+        """The token with this name."""
+        ...
+
+    def tokens(self) -> list[Token]:
+        """All tokens, by name."""
+        ...
+
+
+class Transaction(Snapshot, Protocol):
+    """One change: reads see what it wrote. Runs off the event loop; must not be kept."""
+
+    def token_by_id(self, token_id: str) -> Token | None:
+        """The token with this id."""
+        ...
+
+    def token_by_digest(self, digest: bytes) -> Token | None:
+        """The token that has this value, live or in its grace period."""
+        ...
+
+    def provisioned_tokens(self) -> list[Token]:
+        """The tokens that the deployment declares, by name."""
+        ...
+
+    def tokens_naming_bucket(self, bucket: str) -> list[Token]:
+        """The tokens with an exact entry for the bucket."""
+        ...
+
+    def secrets(self, token_id: str) -> list[Secret]:
+        """The values of a token, oldest first."""
+        ...
+
+    def has_usable_administrator(self, now_us: int) -> bool:
+        """Whether any token is one (see `Token.is_usable_administrator`)."""
+        ...
+
+    def add(self, token: Token) -> None:
+        """Add a token whose name and id are free."""
+        ...
+
+    def replace(self, token: Token) -> None:
+        """Write a token over the one with its id. Its last access is not written: usage has its own way."""
+        ...
+
+    def remove(self, token_id: str) -> None:
+        """Forget a token, its values and its counters."""
+        ...
+
+    def add_secret(self, token_id: str, digest: bytes, created_at_us: int) -> None:
+        """Give a token one more value, by its digest."""
+        ...
+
+    def remove_secrets(self, token_id: str) -> None:
+        """End all values of a token."""
+        ...
+
+    def audit(self, at_us: int, actor: Actor, action: str, token: Token) -> None:
+        """Write down who changed which token."""
+        ...
+
+    def add_usage(self, deltas: Iterable[UsageDelta]) -> None:
+        """Add counters and move last accesses forward; tokens and values that are gone are passed over."""
+        ...
+
+    def bucket_intents(self) -> list[BucketIntent]:
+        """The intents that stand, oldest first."""
+        ...
+
+    def add_bucket_intent(
+        self, kind: IntentKind, bucket: str, new_bucket: str | None, at_us: int
+    ) -> BucketIntent:
+        """State an intent. While it stands, exact entries for its buckets open nothing."""
+        ...
+
+    def remove_bucket_intent(self, intent_id: int) -> bool:
+        """Settle an intent; False if somebody else did."""
+        ...
+
+    def is_seeded(self) -> bool:
+        """Whether the registry was ever given its first token."""
+        ...
+
+    def mark_seeded(self) -> None:
+        """Remember that it was, for good."""
+        ...
+
+
+class TokenStore(Protocol):
+    """Where the registry is kept."""
+
+    def generation(self) -> int:
+        """A number that moves when anything about an existing token changed, in any process.
+
+        Odd while a change is under way: what is found then must not be kept. Cheap enough for every request.
+        """
+        ...
+
+    async def find(self, digest: bytes) -> Found | None:
+        """The token with this value, as it is on disk now, bucket intents applied.
+
+        Raises `StoreUnavailableError`.
+        """
+        ...
+
+    async def read(self, work: Callable[[Snapshot], T]) -> T:
+        """Run reads off the event loop. Raises `StoreUnavailableError`."""
+        ...
+
+    async def change(self, work: Callable[[Transaction], T]) -> T:
+        """Run one change and keep it. Raises `StoreUnavailableError`, and whatever `work` raises."""
+        ...
+
+    def is_writable(self) -> bool:
+        """Whether changes can be kept, as far as is known."""
+        ...
+
+    async def close(self) -> None:
+        """Finish the changes that wait, and let go of every file."""
+        ...

@@ -1,0 +1,103 @@
+"""Counts what tokens are used for: in memory on the request, flushed to the store in batches.
+
+What a crash may lose is what came after the last flush.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from datetime import UTC, datetime
+from enum import Enum
+
+from reductauth.actor import Identity
+from reductauth.errors import StoreUnavailableError
+from reductauth.store import TokenStore, UsageDelta
+
+__all__ = ["FLUSH_INTERVAL_SECONDS", "UsageKind", "UsageMeter"]
+
+FLUSH_INTERVAL_SECONDS = 5.0
+
+_SECOND_US = 1_000_000
+_DAY_US = 86_400 * _SECOND_US
+_logger = logging.getLogger("reductauth.usage")
+
+
+class UsageKind(Enum):
+    """What a request counts as."""
+
+    READ = 0
+    WRITE = 1
+    ADMIN = 2
+    DENIED = 3
+
+
+class _Tally:
+    __slots__ = ("address", "counts", "day_number", "last_access_us", "token_id")
+
+    def __init__(self, token_id: str, day_number: int) -> None:
+        self.token_id = token_id
+        self.day_number = day_number
+        self.counts = [0, 0, 0, 0]
+        self.last_access_us = 0
+        self.address: str | None = None
+
+    def delta(self, secret_id: int) -> UsageDelta:
+        day = datetime.fromtimestamp(self.day_number * _DAY_US / _SECOND_US, UTC).date().isoformat()
+        read, write, admin, denied = self.counts
+        return UsageDelta(
+            self.token_id, secret_id, day, read, write, admin, denied, self.last_access_us, self.address
+        )
+
+
+class UsageMeter:
+    """Collects, and hands over to the store."""
+
+    def __init__(self, store: TokenStore) -> None:
+        self._store = store
+        self._tallies: dict[int, _Tally] = {}
+        self._waiting: list[UsageDelta] = []
+        self._flushed_at_us = 0
+        self._urgent = asyncio.Event()
+
+    async def run(self) -> None:
+        """Flush every `FLUSH_INTERVAL_SECONDS`, and sooner where idle times are measured; until cancelled."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._urgent.wait(), FLUSH_INTERVAL_SECONDS)
+            await self.flush()
+
+    def count(self, identity: Identity, kind: UsageKind, now_us: int) -> None:
+        """Count one request. No I/O."""
+        day_number = now_us // _DAY_US
+        tally = self._tallies.get(identity.secret_id)
+        if tally is None or tally.day_number != day_number:
+            if tally is not None:
+                self._waiting.append(tally.delta(identity.secret_id))
+            tally = self._tallies[identity.secret_id] = _Tally(identity.token.token_id, day_number)
+        tally.counts[kind.value] += 1
+        tally.last_access_us = now_us
+        tally.address = identity.address
+        if identity.token.ttl_seconds is not None:
+            self._hurry(identity.token.ttl_seconds, now_us)
+
+    def _hurry(self, ttl_seconds: int, now_us: int) -> None:
+        """Have what other processes know of an idle time be at most a quarter of the ttl behind."""
+        patience_us = min(FLUSH_INTERVAL_SECONDS, ttl_seconds / 4) * _SECOND_US
+        if now_us - self._flushed_at_us > patience_us:
+            self._flushed_at_us = now_us
+            self._urgent.set()
+
+    async def flush(self) -> None:
+        """Hand over what was counted, in one transaction. What can't be kept now waits for the next flush."""
+        self._urgent.clear()
+        deltas = [*self._waiting, *(tally.delta(secret_id) for secret_id, tally in self._tallies.items())]
+        if not deltas:
+            return
+        self._waiting, self._tallies = [], {}
+        try:
+            await self._store.change(lambda transaction: transaction.add_usage(deltas))
+        except StoreUnavailableError:
+            self._waiting = deltas + self._waiting
+            _logger.warning("usage not flushed values=%d; it waits for the next flush", len(deltas))

@@ -1,0 +1,195 @@
+"""The decorator that runs authenticator and policy before a handler.
+
+    @routes.get("/api/v1/b/{bucket_name}")
+    @requires(read_bucket("bucket_name"))
+    async def get_bucket(request: web.Request) -> web.Response: ...
+
+A handler that learns of another bucket from a body or a query asks again, through the same door:
+`await authorize(request, BucketAccess(Action.WRITE, name))`.
+
+Rules of this file: refusals of the decorator are returned, not raised, because raising costs more than the
+decision; the decorator binds to no application, so tables of routes can be shared.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar, cast
+
+from aiohttp import hdrs, web
+from aiohttp.abc import AbstractView
+
+from reductauth.actor import Identity
+from reductauth.errors import AuthenticationError, AuthError, PermissionDeniedError
+from reductauth.permissions import Action
+from reductauth.policy import Anonymous, Authenticated, BucketAccess, Decision, FullAccess, Policy
+from reductauth.usage import UsageKind
+from reductauth.web.errors import auth_error_response
+from reductauth.web.keys import AUTH, IDENTITY, TOKEN, Auth
+
+__all__ = [
+    "PathBucketAccess",
+    "RoutePolicy",
+    "allowed",
+    "authorize",
+    "policy_of",
+    "read_bucket",
+    "requires",
+    "write_bucket",
+]
+
+HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
+
+_ATTRIBUTE: Final = "__reductauth_policy__"
+
+
+@dataclass(frozen=True, slots=True)
+class PathBucketAccess:
+    """Access to the bucket that a parameter of the route's path names."""
+
+    action: Action
+    parameter: str
+
+    def resolve(self, request: web.Request) -> BucketAccess:
+        """The policy for this request's bucket."""
+        return BucketAccess(self.action, request.match_info[self.parameter])
+
+    def __str__(self) -> str:
+        return f"{self.action} {{{self.parameter}}}"
+
+
+RoutePolicy = Anonymous | Authenticated | BucketAccess | PathBucketAccess | FullAccess
+
+
+def read_bucket(parameter: str) -> PathBucketAccess:
+    """Read access to the bucket that the path parameter `parameter` names."""
+    return PathBucketAccess(Action.READ, parameter)
+
+
+def write_bucket(parameter: str) -> PathBucketAccess:
+    """Write access to the bucket that the path parameter `parameter` names."""
+    return PathBucketAccess(Action.WRITE, parameter)
+
+
+def requires(policy: RoutePolicy) -> Callable[[HandlerT], HandlerT]:
+    """Demand `policy` before a handler, a method of a `web.View`, or every method of one runs."""
+
+    def decorate(handler: HandlerT) -> HandlerT:
+        if isinstance(handler, type):
+            return cast("HandlerT", _guard_view(handler, policy))
+        return cast("HandlerT", _guard_function(handler, policy))
+
+    return decorate
+
+
+def policy_of(handler: object) -> RoutePolicy | None:
+    """The policy that `requires` put on a handler, or None."""
+    return getattr(handler, _ATTRIBUTE, None)
+
+
+async def authorize(request: web.Request, policy: Policy) -> None:
+    """Demand one more policy inside a handler.
+
+    Raises `PermissionDeniedError`, and `AuthenticationError` where the route itself let strangers in. Either
+    may be left to the guard, which answers with it.
+    """
+    decision = await _decide(request, policy)
+    if not decision:
+        raise PermissionDeniedError(decision.reason)
+
+
+async def allowed(request: web.Request, policy: Policy) -> bool:
+    """Whether the caller meets one more policy: to leave out of an answer what it may not see.
+
+    Strangers meet none but `Anonymous`.
+    """
+    try:
+        return bool(await _decide(request, policy))
+    except AuthenticationError:
+        return isinstance(policy, Anonymous)
+
+
+async def _decide(request: web.Request, policy: Policy) -> Decision:
+    identity = request.get(IDENTITY)
+    if identity is None:
+        found = await _auth(request).gate.identify(request)
+        if isinstance(found, AuthenticationError):
+            raise found
+        identity = found
+    return policy.decide(identity.token)
+
+
+def _guard_function(
+    handler: Callable[..., Awaitable[web.StreamResponse]], policy: RoutePolicy
+) -> Callable[..., Any]:
+    if not inspect.iscoroutinefunction(handler):
+        raise TypeError(f"{handler!r} is not a coroutine function: only those can be guarded")
+    kind = _usage_kind(policy)
+
+    @functools.wraps(handler)
+    async def guarded(target: web.Request | web.View) -> web.StreamResponse:
+        request = target.request if isinstance(target, AbstractView) else target
+        try:
+            if kind is not None:
+                auth = _auth(request)
+                identity = await auth.gate.identify(request)
+                if isinstance(identity, AuthenticationError):
+                    return auth_error_response(identity)
+                refusal = _refusal(auth, identity, policy, kind, request)
+                if refusal is not None:
+                    return refusal
+            return await handler(target)
+        except AuthError as error:
+            return auth_error_response(error)
+
+    setattr(guarded, _ATTRIBUTE, policy)
+    return guarded
+
+
+def _refusal(
+    auth: Auth, identity: Identity, policy: RoutePolicy, kind: UsageKind, request: web.Request
+) -> web.Response | None:
+    demand = policy.resolve(request) if isinstance(policy, PathBucketAccess) else policy
+    decision = demand.decide(identity.token)
+    if not decision:
+        auth.gate.count(identity, UsageKind.DENIED)
+        return auth_error_response(PermissionDeniedError(decision.reason))
+    auth.gate.count(identity, kind)
+    request[TOKEN] = identity.token
+    request[IDENTITY] = identity
+    return None
+
+
+def _guard_view(view: type, policy: RoutePolicy) -> type:
+    """Guard every method of a `web.View`, in a subclass, so that the class itself stays as it is."""
+    if not issubclass(view, web.View):
+        raise TypeError(f"{view!r} is not a web.View: guard its handlers one by one")
+    guarded = {
+        name: _guard_function(getattr(view, name), policy)
+        for name in (method.lower() for method in hdrs.METH_ALL)
+        if hasattr(view, name)
+    }
+    return type(view.__name__, (view,), {**guarded, "__module__": view.__module__, "__doc__": view.__doc__})
+
+
+def _usage_kind(policy: RoutePolicy) -> UsageKind | None:
+    """What a request counts as; None where nobody is asked who they are."""
+    match policy:
+        case Anonymous():
+            return None
+        case FullAccess():
+            return UsageKind.ADMIN
+        case BucketAccess(action=Action.WRITE) | PathBucketAccess(action=Action.WRITE):
+            return UsageKind.WRITE
+        case _:
+            return UsageKind.READ
+
+
+def _auth(request: web.Request) -> Auth:
+    auth = request.app.get(AUTH)
+    if auth is None:
+        raise RuntimeError("reductauth.web.setup(app, settings) was not called for this application")
+    return auth

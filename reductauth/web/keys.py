@@ -1,0 +1,57 @@
+"""Where the module keeps its things on applications and requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from aiohttp import web
+
+from reductauth.actor import Actor, Identity
+from reductauth.clock import Clock
+from reductauth.disabled import DisabledRegistry
+from reductauth.errors import AuthenticationError
+from reductauth.registry import TokenRegistry
+from reductauth.token import Token
+from reductauth.usage import UsageKind
+
+__all__ = ["AUTH", "IDENTITY", "TOKEN", "Auth", "Gate", "actor_of"]
+
+
+class Gate(Protocol):
+    """Who is asking, and a count of what they asked for."""
+
+    async def identify(self, request: web.BaseRequest) -> Identity | AuthenticationError:
+        """Find the caller of a request, or the reason why it is nobody. Raises `StoreUnavailableError`."""
+        ...
+
+    def count(self, identity: Identity, kind: UsageKind) -> None:
+        """Count one request."""
+        ...
+
+
+@dataclass(slots=True)
+class Auth:
+    """The module at work in one application."""
+
+    gate: Gate
+    registry: TokenRegistry | DisabledRegistry
+    clock: Clock
+    is_writable: Callable[[], bool] = lambda: True
+    """Whether changes of the registry can be kept just now."""
+
+
+AUTH: web.AppKey[Auth] = web.AppKey("reductauth", Auth)
+"""The module; there from start-up on."""
+
+TOKEN: web.RequestKey[Token] = web.RequestKey("reductauth token", Token)
+"""The caller's token, in a handler that demands one."""
+
+IDENTITY: web.RequestKey[Identity] = web.RequestKey("reductauth identity", Identity)
+"""The caller: its token, which of its values, from which address."""
+
+
+def actor_of(request: web.Request) -> Actor:
+    """The caller, as the actor of a change."""
+    return Actor.of(request[IDENTITY])

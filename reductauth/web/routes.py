@@ -1,0 +1,101 @@
+"""`/api/v1/tokens` and `/api/v1/me`. Handlers of a few lines: what is refused is decided further in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from reductauth.disabled import EVERYBODY
+from reductauth.policy import Authenticated, FullAccess
+from reductauth.web.guard import requires
+from reductauth.web.keys import AUTH, TOKEN, actor_of
+from reductauth.web.schema import (
+    minted_view,
+    parse_draft,
+    parse_rotation,
+    read_body,
+    refuse_query,
+    token_view,
+)
+
+__all__ = ["token_routes"]
+
+# RFC 9111 §5.2.2.5: neither values nor what tokens may do belongs into a cache.
+_NO_STORE = {"cache-control": "no-store"}
+
+
+def token_routes(base_path: str) -> list[web.RouteDef]:
+    """The routes of the token API below `base_path` (without a slash at its end)."""
+    api = f"{base_path}/api/v1"
+    token = f"{api}/tokens/{{token_name}}"
+    return [
+        web.get(f"{api}/me", show_me),
+        web.get(f"{api}/tokens", list_tokens),
+        web.get(token, show_token),
+        web.post(token, create_token),
+        web.delete(token, delete_token),
+        web.post(f"{token}/rotate", rotate_token),
+    ]
+
+
+@requires(Authenticated())
+async def show_me(request: web.Request) -> web.Response:
+    """Show the caller's own token."""
+    auth = request.app[AUTH]
+    me = request[TOKEN]
+    if me is not EVERYBODY.token:
+        me = await auth.registry.token(me.name)
+    return _json(token_view(me, auth.clock()))
+
+
+@requires(FullAccess())
+async def list_tokens(request: web.Request) -> web.Response:
+    """List all tokens, by name."""
+    auth = request.app[AUTH]
+    refuse_query(request.query)
+    now_us = auth.clock()
+    return _json({"tokens": [token_view(token, now_us) for token in await auth.registry.tokens()]})
+
+
+@requires(FullAccess())
+async def show_token(request: web.Request) -> web.Response:
+    """Show one token."""
+    auth = request.app[AUTH]
+    refuse_query(request.query)
+    return _json(token_view(await auth.registry.token(_name(request)), auth.clock()))
+
+
+@requires(FullAccess())
+async def create_token(request: web.Request) -> web.Response:
+    """Create a token; the answer is the only place where its value is ever seen."""
+    refuse_query(request.query)
+    draft = parse_draft(await read_body(request))
+    return _json(
+        minted_view(await request.app[AUTH].registry.create(actor_of(request), _name(request), draft))
+    )
+
+
+@requires(FullAccess())
+async def rotate_token(request: web.Request) -> web.Response:
+    """Give a token a new value."""
+    refuse_query(request.query)
+    parse_rotation(await read_body(request))
+    return _json(minted_view(await request.app[AUTH].registry.rotate(actor_of(request), _name(request))))
+
+
+@requires(FullAccess())
+async def delete_token(request: web.Request) -> web.Response:
+    """Forget a token."""
+    refuse_query(request.query)
+    await request.app[AUTH].registry.delete(actor_of(request), _name(request))
+    return web.Response(headers=_NO_STORE)
+
+
+def _name(request: web.Request) -> str:
+    return request.match_info["token_name"]
+
+
+def _json(content: dict[str, Any]) -> web.Response:
+    return web.Response(body=orjson.dumps(content), content_type="application/json", headers=_NO_STORE)

@@ -1,0 +1,225 @@
+"""JSON <-> domain, strict: nothing is coerced, nothing is passed over.
+
+Times are RFC 3339, UTC with `Z` on output, any offset on input.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, TypeVar
+
+import orjson
+from aiohttp import web
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from reductauth.draft import MAX_INTEGER, TokenDraft
+from reductauth.errors import BodyTooLargeError, InvalidInputError
+from reductauth.networks import NetworkList
+from reductauth.permissions import MAX_PATTERNS, Permissions, Role
+from reductauth.registry import Minted
+from reductauth.token import Token
+
+__all__ = [
+    "MAX_BODY_BYTES",
+    "minted_view",
+    "parse_draft",
+    "parse_rotation",
+    "read_body",
+    "refuse_query",
+    "rfc3339",
+    "token_view",
+]
+
+MAX_BODY_BYTES = 1024 * 1024
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+# RFC 3339 §5.6. Python's own reader takes more (week dates, no offset) and less (a lower-case `z`).
+_RFC3339 = re.compile(
+    r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(?:\.(\d{1,9}))?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
+)
+
+
+def _microseconds(given: Any) -> Any:
+    if given is None:
+        return None
+    match = _RFC3339.fullmatch(given) if isinstance(given, str) else None
+    if match is None:
+        raise ValueError("must be an RFC 3339 time with an offset, such as 2030-01-31T12:00:00Z")
+    try:
+        fraction = (match[1] or "")[:6].ljust(6, "0")
+        moment = datetime.fromisoformat(f"{given[:19]}.{fraction}{match[2]}".upper()).astimezone(UTC)
+        return (moment - _EPOCH) // _MICROSECOND
+    except (ValueError, OverflowError):
+        raise ValueError("must be a time that exists, such as 2030-01-31T12:00:00Z") from None
+
+
+_Time = Annotated[int | None, BeforeValidator(_microseconds)]
+_Patterns = Annotated[list[str], Field(max_length=MAX_PATTERNS)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class _PermissionsBody(_Body):
+    full_access: bool = False
+    read: _Patterns = []
+    write: _Patterns = []
+
+    def permissions_of(self) -> Permissions:
+        return Permissions.of(full_access=self.full_access, read=self.read, write=self.write)
+
+
+class _FlatBody(_PermissionsBody):
+    """`{full_access?, read?, write?, ip_allowlist?}`: what clients up to API 1.18 send."""
+
+    ip_allowlist: list[str] = []
+
+    def draft(self) -> TokenDraft:
+        return TokenDraft(permissions=self.permissions_of(), allowlist=NetworkList.of(self.ip_allowlist))
+
+
+class _NestedBody(_Body):
+    """Permissions in an object of their own, or a role in their place."""
+
+    permissions: _PermissionsBody | None = None
+    role: Annotated[Role, Field(strict=False)] | None = None
+    description: str = ""
+    active: bool = True
+    valid_from: _Time = None
+    expires_at: _Time = None
+    ttl: Annotated[int, Field(ge=0, le=MAX_INTEGER)] | None = None
+    ip_allowlist: list[str] = []
+
+    def draft(self) -> TokenDraft:
+        if self.permissions is not None and self.role is None:
+            permissions = self.permissions.permissions_of()
+        elif self.role is not None and self.permissions is None:
+            permissions = Permissions.preset(self.role)
+        else:
+            raise InvalidInputError("Invalid body: give exactly one of permissions and role")
+        return TokenDraft(
+            permissions=permissions,
+            role=self.role,
+            description=self.description,
+            active=self.active,
+            valid_from_us=self.valid_from,
+            expires_at_us=self.expires_at,
+            ttl_seconds=self.ttl,
+            allowlist=NetworkList.of(self.ip_allowlist),
+        )
+
+
+class _RotationBody(_Body):
+    pass
+
+
+async def read_body(request: web.Request) -> bytes:
+    """Read a whole body of at most `MAX_BODY_BYTES`, after decompression. Raises `BodyTooLargeError`."""
+    if (request.content_length or 0) > MAX_BODY_BYTES:
+        raise BodyTooLargeError(MAX_BODY_BYTES)
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise BodyTooLargeError(MAX_BODY_BYTES)
+    return bytes(body)
+
+
+def parse_draft(body: bytes) -> TokenDraft:
+    """Read the body of a creation, flat or nested. Raises `InvalidInputError`."""
+    fields = _parse_object(body)
+    if fields.keys() & {"permissions", "role"}:
+        return _validated(_NestedBody, fields).draft()
+    for name in fields:
+        if name in _NestedBody.model_fields and name not in _FlatBody.model_fields:
+            raise InvalidInputError(f"Invalid body: {name}: needs permissions or role beside it")
+    return _validated(_FlatBody, fields).draft()
+
+
+def parse_rotation(body: bytes) -> None:
+    """Check the body of a rotation: nothing, or an object without fields. Raises `InvalidInputError`."""
+    if body:
+        _validated(_RotationBody, _parse_object(body))
+
+
+def refuse_query(parameters: Iterable[str]) -> None:
+    """Raise `InvalidInputError` for a query parameter: on these routes a misspelled one must not pass unnoticed."""
+    for name in parameters:
+        raise InvalidInputError(f"Invalid query: unknown parameter '{name}'")
+
+
+def token_view(token: Token, now_us: int) -> dict[str, Any]:
+    """Give a token as the storage protocol shows it."""
+    return {
+        "name": token.name,
+        "value": "",
+        "created_at": rfc3339(token.created_at_us),
+        "permissions": {
+            "full_access": token.permissions.full_access,
+            "read": [str(pattern) for pattern in token.permissions.read],
+            "write": [str(pattern) for pattern in token.permissions.write],
+        },
+        "is_provisioned": token.is_provisioned,
+        "expires_at": _optional_rfc3339(token.expires_at_us),
+        "ttl": token.ttl_seconds,
+        "last_access": _optional_rfc3339(token.last_access_us),
+        "ip_allowlist": list(token.allowlist.entries),
+        "is_expired": token.is_expired(now_us),
+    }
+
+
+def minted_view(minted: Minted) -> dict[str, Any]:
+    """Give a new value: the one response that holds it."""
+    return {"value": minted.value, "created_at": rfc3339(minted.created_at_us)}
+
+
+def rfc3339(time_us: int) -> str:
+    """Render microseconds since the epoch, always with six digits of fraction."""
+    moment = (_EPOCH + timedelta(microseconds=time_us)).replace(tzinfo=None)
+    return moment.isoformat(timespec="microseconds") + "Z"
+
+
+def _optional_rfc3339(time_us: int | None) -> str | None:
+    return None if time_us is None else rfc3339(time_us)
+
+
+def _parse_object(body: bytes) -> dict[str, Any]:
+    try:
+        # orjson knows JSON to the letter but takes the last of duplicate keys; json takes more, but tells.
+        parsed = orjson.loads(body)
+        json.loads(body, object_pairs_hook=_unique)
+    except orjson.JSONDecodeError as error:
+        raise InvalidInputError(f"Invalid body: {error}") from None
+    if not isinstance(parsed, dict):
+        raise InvalidInputError("Invalid body: must be a JSON object")
+    return parsed
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidInputError(f"Invalid body: {twice}: is there twice")
+    return fields
+
+
+def _validated(model: type[ModelT], fields: dict[str, Any]) -> ModelT:
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(str(part) for part in fault["loc"])
+        message = (
+            "is not a known field"
+            if fault["type"] == "extra_forbidden"
+            else str(fault["msg"]).removeprefix("Value error, ")
+        )
+        raise InvalidInputError(f"Invalid body: {where}: {message}") from None

@@ -1,0 +1,127 @@
+"""The one call an engine makes: routes, the registry's life, the census."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import AsyncIterator, Mapping
+
+from aiohttp import web
+
+from reductauth import bootstrap
+from reductauth.actor import Identity
+from reductauth.authenticator import Authenticator
+from reductauth.bootstrap import NO_ADMINISTRATOR, Bootstrap
+from reductauth.clock import Clock, SystemClock
+from reductauth.disabled import EVERYBODY, DisabledRegistry
+from reductauth.errors import AuthenticationError, ConfigurationError
+from reductauth.networks import NetworkList
+from reductauth.registry import BucketNames, TokenRegistry
+from reductauth.settings import Settings
+from reductauth.sqlite import SqliteStore
+from reductauth.sqlite.files import RegistryFolder
+from reductauth.usage import UsageKind, UsageMeter
+from reductauth.web.census import applications, take_census
+from reductauth.web.credentials import client_address, presented_value
+from reductauth.web.keys import AUTH, Auth
+from reductauth.web.routes import token_routes
+
+__all__ = ["setup"]
+
+_logger = logging.getLogger("reductauth")
+
+
+def setup(
+    app: web.Application,
+    settings: Settings,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    clock: Clock | None = None,
+    bucket_names: BucketNames | None = None,
+) -> None:
+    """Put the module into an application, before it starts.
+
+    `environ` gives the bootstrap token (see `reductauth.bootstrap`). `bucket_names` asks the engine which
+    buckets there are: with it, a rename or removal that a crash cut short is settled at the next start; the
+    engine must be open by then, so append its own `cleanup_ctx` before this call.
+
+    At start-up the application refuses to run, with a `ConfigurationError`, if a route declares no policy or
+    the registry cannot be opened safely.
+    """
+    app.add_routes(token_routes(settings.api_base_path))
+
+    async def life(app: web.Application) -> AsyncIterator[None]:
+        take_census(app)
+        for name in type(settings).unknown_variables(environ):
+            _logger.warning("environment variable %s is unknown: it changes nothing", name)
+        async with _running(settings, environ, clock or SystemClock(), bucket_names) as auth:
+            for application in applications(app):
+                application[AUTH] = auth
+            yield
+
+    app.cleanup_ctx.append(life)
+
+
+class _StoreGate:
+    """Asks the registry who a caller is."""
+
+    def __init__(
+        self, authenticator: Authenticator, usage: UsageMeter, clock: Clock, trusted_proxies: NetworkList
+    ) -> None:
+        self._authenticator = authenticator
+        self._usage = usage
+        self._clock = clock
+        self._trusted_proxies = trusted_proxies
+
+    async def identify(self, request: web.BaseRequest) -> Identity | AuthenticationError:
+        value = presented_value(request)
+        if isinstance(value, AuthenticationError):
+            return value
+        address = client_address(request, self._trusted_proxies)
+        return await self._authenticator.authenticate(value, address, self._clock())
+
+    def count(self, identity: Identity, kind: UsageKind) -> None:
+        self._usage.count(identity, kind, self._clock())
+
+
+class _OpenGate:
+    """Lets everybody in: authentication is switched off."""
+
+    async def identify(self, request: web.BaseRequest) -> Identity | AuthenticationError:  # noqa: ARG002
+        return EVERYBODY
+
+    def count(self, identity: Identity, kind: UsageKind) -> None:
+        pass
+
+
+@contextlib.asynccontextmanager
+async def _running(
+    settings: Settings, environ: Mapping[str, str], clock: Clock, bucket_names: BucketNames | None
+) -> AsyncIterator[Auth]:
+    secrets = Bootstrap.read(environ, disable_auth=settings.disable_auth)
+    if settings.disable_auth:
+        _logger.warning("authentication is OFF (RS_DISABLE_AUTH=true): everybody may do everything")
+        yield Auth(_OpenGate(), DisabledRegistry(), clock)
+        return
+    if not secrets.names_administrator and not RegistryFolder(settings.auth_folder).holds_registry():
+        raise ConfigurationError([NO_ADMINISTRATOR])
+    store = await asyncio.to_thread(SqliteStore.open, settings.auth_folder, secrets.key)
+    try:
+        await bootstrap.apply(secrets, store, store.key, clock)
+        registry = TokenRegistry(store, store.key, clock, bucket_names)
+        await registry.settle_bucket_intents()
+        usage = UsageMeter(store)
+        gate = _StoreGate(Authenticator(store, store.key), usage, clock, settings.trusted_proxies)
+        _logger.info("authentication is on folder=%s", settings.auth_folder)
+        flushing = asyncio.create_task(usage.run())
+        try:
+            yield Auth(gate, registry, clock, store.is_writable)
+        finally:
+            flushing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await flushing
+            await usage.flush()
+    finally:
+        await store.close()

@@ -1,0 +1,1 @@
+"""A small storage server that speaks the ReductStore HTTP API."""

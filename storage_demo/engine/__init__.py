@@ -1,0 +1,85 @@
+"""The storage engine: buckets, entries and time-stamped records on a local disk.
+
+It can be used without the server::
+
+    engine = await Engine.open(Path("data"))
+    await engine.create_bucket("robots")
+    async with await engine.write_record("robots", "arm/camera", 1_000_000, 5) as writer:
+        await writer.write(b"hello")
+        await writer.commit()
+    async with await engine.read_record("robots", "arm/camera") as reader:
+        content = b"".join([chunk async for chunk in reader.chunks()])
+    await engine.close()
+
+Files, lower ones import from higher ones only: ``errors``, ``faults``, ``integers``, ``names``,
+``settings``, ``records``, ``info`` are values and rules; ``folders``, ``lock``, ``schema``, ``database``,
+``contents``, ``workers`` are the disk and the threads; ``queries``, ``blocks``, ``quota``, ``changes`` are
+the work on the index; ``writer``, ``uploads``, ``reader`` are transfers; ``engine`` puts them together.
+"""
+
+from __future__ import annotations
+
+from storage_demo.engine.engine import Engine
+from storage_demo.engine.errors import (
+    AlreadyExistsError,
+    BucketExistsError,
+    BucketNotFoundError,
+    ContentDamagedError,
+    EngineError,
+    EntryNotFoundError,
+    FifoQuotaError,
+    HardQuotaError,
+    InvalidError,
+    LengthMismatchError,
+    NotFoundError,
+    QuotaError,
+    RecordExistsError,
+    RecordNotFoundError,
+    SchemaTooNewError,
+    StorageBusyError,
+    StorageError,
+    StorageFullError,
+    UploadOverError,
+)
+from storage_demo.engine.info import BucketDetail, BucketInfo, EntryInfo, UsageInfo
+from storage_demo.engine.names import check_bucket_name, check_entry_name
+from storage_demo.engine.reader import RecordReader
+from storage_demo.engine.records import DEFAULT_CONTENT_TYPE, Record
+from storage_demo.engine.settings import BucketSettings, QuotaType, SettingsChange
+from storage_demo.engine.writer import RecordWriter
+
+__all__ = [
+    "DEFAULT_CONTENT_TYPE",
+    "AlreadyExistsError",
+    "BucketDetail",
+    "BucketExistsError",
+    "BucketInfo",
+    "BucketNotFoundError",
+    "BucketSettings",
+    "ContentDamagedError",
+    "Engine",
+    "EngineError",
+    "EntryInfo",
+    "EntryNotFoundError",
+    "FifoQuotaError",
+    "HardQuotaError",
+    "InvalidError",
+    "LengthMismatchError",
+    "NotFoundError",
+    "QuotaError",
+    "QuotaType",
+    "Record",
+    "RecordExistsError",
+    "RecordNotFoundError",
+    "RecordReader",
+    "RecordWriter",
+    "SchemaTooNewError",
+    "SettingsChange",
+    "StorageBusyError",
+    "StorageError",
+    "StorageFullError",
+    "UploadOverError",
+    "UsageInfo",
+    "check_bucket_name",
+    "check_entry_name",
+]

@@ -1,0 +1,225 @@
+"""The engine: buckets, entries and time-stamped records in one folder of a local disk.
+
+It knows nothing of HTTP or tokens. The folder is its own, mode 0700::
+
+    engine.db      the index, with contents up to 64 KiB
+    engine.lock    held shared by every process that uses the folder
+    contents/      larger contents, one file each
+
+What is acknowledged is durable: it survives a kill and a loss of power. Several engines, in one process
+or many, may use the folder at once. No transaction is open while the engine waits for its caller.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from storage_demo.engine import changes, queries
+from storage_demo.engine.contents import ContentFolder
+from storage_demo.engine.database import Database, sweep_drafts
+from storage_demo.engine.errors import ContentDamagedError, RecordExistsError
+from storage_demo.engine.faults import storage_faults
+from storage_demo.engine.folders import make_private_folder
+from storage_demo.engine.lock import FolderLock
+from storage_demo.engine.names import check_bucket_name, check_entry_name
+from storage_demo.engine.quota import check_quota
+from storage_demo.engine.reader import RecordReader
+from storage_demo.engine.records import DEFAULT_CONTENT_TYPE, Record, check_timestamp, sorted_labels
+from storage_demo.engine.settings import NO_CHANGE, BucketSettings, SettingsChange
+from storage_demo.engine.uploads import Uploads
+from storage_demo.engine.workers import Workers
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from storage_demo.engine.info import BucketDetail, BucketInfo, UsageInfo
+    from storage_demo.engine.writer import RecordWriter
+
+# Few: a reading thread owns a connection, and an index lookup is short.
+_LOOKUP_THREADS = 4
+# More: these wait for disk syncs, and commits that wait together share one.
+_FILE_THREADS = 16
+
+_NO_LABELS: Mapping[str, str] = MappingProxyType({})
+
+Result = TypeVar("Result")
+
+
+class Engine:
+    """All the buckets of one folder. Make one with `open`, end it with `close`.
+
+    Every method may raise `StorageError`. A change has happened completely when its method returns, and
+    not at all when it raises; only a cancelled caller cannot know.
+    """
+
+    def __init__(self, lock: FolderLock, database: Database, contents: ContentFolder) -> None:
+        """Use `open` instead."""
+        self._lock = lock
+        self._database = database
+        self._contents = contents
+        self._lookups = Workers("engine-lookup", _LOOKUP_THREADS)
+        self._files = Workers("engine-file", _FILE_THREADS)
+        self._uploads = Uploads(database, contents, self._files)
+
+    @classmethod
+    async def open(cls, folder: Path) -> Self:
+        """Open the engine on *folder*, which is created or migrated as needed.
+
+        What a killed process left behind is swept, unless another process uses the folder right now.
+        Raises `SchemaTooNewError`.
+        """
+        return await asyncio.to_thread(cls._open, folder)
+
+    @classmethod
+    def _open(cls, folder: Path) -> Self:
+        with storage_faults(), ExitStack() as undo:
+            make_private_folder(folder)
+            contents = ContentFolder(folder / "contents")
+            lock = FolderLock.acquire(folder / "engine.lock")
+            undo.callback(lock.release)
+            if lock.is_alone:
+                sweep_drafts(folder / "engine.db")
+            database = Database(folder / "engine.db")
+            undo.callback(database.close)
+            if lock.is_alone:
+                contents.sweep(lambda name: database.read(partial(queries.has_file, file_name=name)))
+                lock.share()
+            undo.pop_all()
+        return cls(lock, database, contents)
+
+    async def close(self) -> None:
+        """Abort the open uploads, finish what was begun and leave the folder."""
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._uploads.abort_all()
+        self._lookups.close()
+        self._files.close()
+        self._database.close()
+        self._lock.release()
+
+    async def usage(self) -> UsageInfo:
+        """Return the sums over all buckets."""
+        return await self._look(queries.measure_usage)
+
+    async def list_buckets(self) -> list[BucketInfo]:
+        """Return all buckets sorted by name."""
+        return await self._look(queries.list_buckets)
+
+    async def bucket_names(self) -> frozenset[str]:
+        """Return the names of all buckets."""
+        return await self._look(queries.bucket_names)
+
+    async def bucket(self, name: str) -> BucketDetail:
+        """Return the bucket with its settings and entries. Raises `BucketNotFoundError`."""
+        return await self._look(partial(queries.describe_bucket, name=name))
+
+    async def require_bucket(self, name: str) -> None:
+        """Raise `BucketNotFoundError` unless the bucket exists."""
+        await self._look(partial(queries.find_bucket, name=name))
+
+    async def create_bucket(self, name: str, change: SettingsChange = NO_CHANGE) -> None:
+        """Create an empty bucket with the default settings and *change* on top.
+
+        Raises `InvalidError`, `BucketExistsError`.
+        """
+        check_bucket_name(name)
+        settings = change.merge(BucketSettings())
+        await self._change(partial(changes.create_bucket, name=name, settings=settings))
+
+    async def change_settings(self, name: str, change: SettingsChange) -> None:
+        """Merge *change* into the settings of the bucket; a smaller quota acts at the next upload.
+
+        Raises `BucketNotFoundError`, `InvalidError`.
+        """
+        await self._change(partial(changes.change_settings, name=name, change=change))
+
+    async def rename_bucket(self, old: str, new: str) -> None:
+        """Give the bucket another name; open uploads to it land under the new one.
+
+        Raises `InvalidError`, `BucketNotFoundError`, and `BucketExistsError` also if both names are equal.
+        """
+        check_bucket_name(new)
+        await self._change(partial(changes.rename_bucket, old=old, new=new))
+
+    async def remove_bucket(self, name: str) -> None:
+        """Remove the bucket and all its records; open uploads to it will fail.
+
+        Raises `BucketNotFoundError`.
+        """
+        await self._files.run(partial(self._remove_bucket, name))
+
+    async def write_record(
+        self,
+        bucket: str,
+        entry: str,
+        timestamp_us: int,
+        length_bytes: int,
+        content_type: str = DEFAULT_CONTENT_TYPE,
+        labels: Mapping[str, str] = _NO_LABELS,
+    ) -> RecordWriter:
+        """Begin the upload of a record of exactly *length_bytes* and reserve its timestamp.
+
+        All that can be refused before the content is known is refused here. Entries come into being with
+        their first record, together with their parents.
+        Raises `InvalidError`, `BucketNotFoundError`, `RecordExistsError`, `QuotaError`.
+        """
+        check_entry_name(entry)
+        record = Record(bucket, entry, timestamp_us, length_bytes, content_type, sorted_labels(labels))
+        bucket_id = await self._look(partial(_admit, record=record))
+        # No await from here on: a reservation that its owner never sees would never be released.
+        return self._uploads.open(bucket_id, record)
+
+    async def read_record(self, bucket: str, entry: str, timestamp_us: int | None = None) -> RecordReader:
+        """Open the record at *timestamp_us*, or the latest one of the entry.
+
+        Raises `InvalidError`, `BucketNotFoundError`, `EntryNotFoundError`, `RecordNotFoundError`, and
+        `ContentDamagedError` if the content got lost.
+        """
+        if timestamp_us is not None:
+            check_timestamp(timestamp_us)
+        return await self._lookups.run(partial(self._open_record, bucket, entry, timestamp_us))
+
+    async def _look(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        return await self._lookups.run(partial(self._database.read, work))
+
+    async def _change(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        return await self._files.run(partial(self._database.change, work))
+
+    def _remove_bucket(self, name: str) -> None:
+        files = self._database.change(partial(changes.remove_bucket, name=name))
+        self._contents.remove(files)
+
+    def _open_record(self, bucket: str, entry: str, timestamp_us: int | None) -> RecordReader:
+        find = partial(queries.find_record, bucket=bucket, entry=entry, timestamp_us=timestamp_us)
+        missing: str | None = None
+        while True:
+            stored = self._database.read(find)
+            if stored.content is not None:
+                return RecordReader(stored.record, stored.content, self._files)
+            file = None
+            # A file goes after its row: if the row is still there at the second look, the file was lost.
+            if stored.file_name is not None and stored.file_name != missing:
+                with storage_faults():
+                    file = self._contents.open(stored.file_name)
+                if file is None:
+                    missing = stored.file_name
+                    continue
+            if file is None or file.length_bytes != stored.record.length_bytes:
+                raise ContentDamagedError(bucket, entry, stored.record.timestamp_us)
+            return RecordReader(stored.record, file, self._files)
+
+
+def _admit(connection: sqlite3.Connection, record: Record) -> int:
+    """Return the id of the bucket that may take *record*, or raise what refuses it."""
+    bucket = queries.find_bucket(connection, record.bucket)
+    if queries.has_record(connection, bucket.id, record.entry, record.timestamp_us):
+        raise RecordExistsError(record.timestamp_us)
+    check_quota(bucket, record.length_bytes)
+    return bucket.id

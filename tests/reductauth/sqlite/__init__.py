@@ -1,0 +1,1 @@
+"""Tests of the module, as its contract reads."""
