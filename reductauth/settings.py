@@ -6,6 +6,7 @@ A server derives its own settings from `Settings` and reads both with one call. 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -76,7 +77,7 @@ class Settings(BaseModel):
         return self.data_path / "auth"
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str]) -> Self:
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
         """Read the settings from `RS_*` variables.
 
         Raises `ConfigurationError` with every fault, those of the bootstrap variables included.

@@ -172,7 +172,7 @@ async def test_not_a_database(folder: Path) -> None:
 async def test_full_database(engine: Engine, folder: Path, length_bytes: int) -> None:
     """When the index cannot grow, uploads fail one by one, and what was acknowledged stays."""
     await engine.create_bucket("b")
-    writing = engine._database._writer  # noqa: SLF001 - the only way to a full disk without one
+    writing = engine._database._writer  # the only way to a full disk without one
     (pages,) = writing.execute("PRAGMA page_count").fetchone()
     writing.execute(f"PRAGMA max_page_count = {pages + 8 + 3 * 16}")
     outcomes = []
@@ -231,7 +231,7 @@ async def test_a_refusal_does_not_touch_its_neighbours(engine: Engine) -> None:
 
 async def test_commits_are_synced(engine: Engine) -> None:
     """The index runs with a write-ahead log and syncs it at each commit."""
-    writing = engine._database._writer  # noqa: SLF001 - a power loss cannot be tried here
+    writing = engine._database._writer  # a power loss cannot be tried here
     assert writing.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert writing.execute("PRAGMA synchronous").fetchone() == (2,)
 
@@ -239,7 +239,7 @@ async def test_commits_are_synced(engine: Engine) -> None:
 def test_knows_nothing_of_the_web() -> None:
     """Importing the engine does not import aiohttp or the token module."""
     code = "import sys, storage_demo.engine; print({'aiohttp', 'reductauth'} & set(sys.modules))"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "set()\n"
 
 

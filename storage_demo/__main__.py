@@ -1,0 +1,32 @@
+"""`python -m storage_demo`, `storage-demo`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+import reductauth.web
+from reductauth import ConfigurationError
+from storage_demo import logs
+from storage_demo.app import build_app
+from storage_demo.settings import LogLevel, ServerSettings
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Start the server that the environment describes, and serve until SIGTERM or SIGINT."""
+    logs.configure(LogLevel.INFO)
+    try:
+        settings = ServerSettings.from_environment(os.environ)
+    except ConfigurationError as error:
+        for fault in error.faults:
+            logging.getLogger("storage_demo").critical("can't start: %s", fault)
+        sys.exit(1)
+    logs.configure(settings.log_level)
+    reductauth.web.run(build_app(settings), host=settings.host, port=settings.port)
+
+
+if __name__ == "__main__":
+    main()

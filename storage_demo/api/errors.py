@@ -1,0 +1,47 @@
+"""EngineError -> status: one table."""
+
+from __future__ import annotations
+
+import logging
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from reductauth.web import error_response
+from storage_demo.engine import (
+    AlreadyExistsError,
+    ContentDamagedError,
+    EngineError,
+    InvalidError,
+    LengthMismatchError,
+    NotFoundError,
+    QuotaError,
+    StorageFullError,
+)
+
+__all__ = ["engine_errors"]
+
+_STATUS: tuple[tuple[type[EngineError], int], ...] = (
+    (InvalidError, 422),
+    (NotFoundError, 404),
+    (AlreadyExistsError, 409),
+    (QuotaError, 400),
+    (LengthMismatchError, 400),
+    (StorageFullError, 507),
+    (ContentDamagedError, 500),
+    (EngineError, 503),
+)
+
+_logger = logging.getLogger("storage_demo.api")
+
+
+@web.middleware
+async def engine_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer with what the engine refused."""
+    try:
+        return await handler(request)
+    except EngineError as error:
+        status = next(status for kind, status in _STATUS if isinstance(error, kind))
+        if status >= 500:
+            _logger.error("storage failed method=%s path=%s error=%s", request.method, request.path, error)  # noqa: TRY400
+        return error_response(status, str(error))

@@ -1,0 +1,40 @@
+"""Whatever matches no route: OPTIONS, a wrong method, an unknown path. Registered last."""
+
+from __future__ import annotations
+
+from aiohttp import hdrs, web
+
+from reductauth import Anonymous
+from reductauth.web import error_response, requires
+
+__all__ = ["fallback_route"]
+
+_PATH = "/{path:.*}"
+
+
+def fallback_route() -> web.RouteDef:
+    """The route that answers when no other does."""
+    return web.route(hdrs.METH_ANY, _PATH, answer_unmatched)
+
+
+@requires(Anonymous())
+async def answer_unmatched(request: web.Request) -> web.Response:
+    """Answer alike for strangers and for everybody: nothing here says what exists."""
+    if request.method == hdrs.METH_OPTIONS:
+        return web.Response(
+            headers={"access-control-allow-methods": "*", "access-control-allow-headers": "*"},
+        )
+    methods = await _methods(request)
+    if methods:
+        return web.Response(status=405, headers={"allow": ", ".join(sorted(methods))})
+    return error_response(404, "Not found")
+
+
+async def _methods(request: web.Request) -> set[str]:
+    """The methods that other routes have for this path."""
+    methods: set[str] = set()
+    for resource in request.app.router.resources():
+        if resource is not request.match_info.route.resource:
+            _, found = await resource.resolve(request)
+            methods |= found
+    return methods

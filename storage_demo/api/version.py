@@ -1,0 +1,18 @@
+"""The protocol version that is announced, and the headers that every answer carries.
+
+Clients choose what they send by the minor number: from 1.18 on they use multi-entry queries only, from 1.19 on
+they send a token's expiry, ttl and allowlist. It grows with what is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+__all__ = ["RESPONSE_HEADERS", "VERSION"]
+
+VERSION = "1.17.0"
+
+RESPONSE_HEADERS: Mapping[str, str] = MappingProxyType(
+    {"server": f"ReductStore {VERSION}", "x-reduct-api": VERSION.rpartition(".")[0]}
+)

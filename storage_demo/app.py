@@ -1,0 +1,65 @@
+"""The composition root: settings -> application."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Mapping
+
+from aiohttp import web
+
+import reductauth.web
+from reductauth import ConfigurationError
+from storage_demo.api.buckets import bucket_routes
+from storage_demo.api.errors import engine_errors
+from storage_demo.api.fallback import fallback_route
+from storage_demo.api.keys import ENGINE, SETTINGS, STARTED_AT_SECONDS
+from storage_demo.api.records import record_routes
+from storage_demo.api.server import server_routes
+from storage_demo.api.version import RESPONSE_HEADERS
+from storage_demo.engine import Engine, StorageError
+from storage_demo.settings import ServerSettings
+
+__all__ = ["build_app", "create_app"]
+
+_logger = logging.getLogger("storage_demo")
+
+
+def create_app() -> web.Application:
+    """Make the application that the process's environment describes. Raises `ConfigurationError`."""
+    return build_app(ServerSettings.from_environment(os.environ))
+
+
+def build_app(settings: ServerSettings, environ: Mapping[str, str] = os.environ) -> web.Application:
+    """Put engine, routes and guard together. Nothing is opened before the application starts."""
+    app = web.Application(middlewares=[engine_errors])
+    app[SETTINGS] = settings
+    app[reductauth.web.RESPONSE_HEADERS] = RESPONSE_HEADERS
+    app.cleanup_ctx.append(_engine_life)
+
+    async def bucket_names() -> frozenset[str]:
+        return await app[ENGINE].bucket_names()
+
+    reductauth.web.setup(app, settings, environ=environ, bucket_names=bucket_names)
+    api = f"{settings.api_base_path}/api/v1"
+    app.add_routes([*server_routes(api), *bucket_routes(api), *record_routes(api), fallback_route()])
+    return app
+
+
+async def _engine_life(app: web.Application) -> AsyncIterator[None]:
+    data_path = app[SETTINGS].data_path.absolute()
+    try:
+        data_path.mkdir(parents=True, exist_ok=True)
+        engine = await Engine.open(data_path / "storage")
+    except OSError as error:
+        raise ConfigurationError(
+            [f"RS_DATA_PATH: can't keep data in {data_path} ({error.strerror})"]
+        ) from None
+    except StorageError as error:
+        raise ConfigurationError([f"RS_DATA_PATH: can't keep data in {data_path} ({error})"]) from None
+    app[ENGINE] = engine
+    app[STARTED_AT_SECONDS] = time.monotonic()
+    _logger.info("storage is open folder=%s", data_path)
+    yield
+    await engine.close()

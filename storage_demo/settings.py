@@ -1,0 +1,52 @@
+"""Settings of the server: those of the module, and its own."""
+
+from __future__ import annotations
+
+import re
+import socket
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from reductauth.settings import Settings, setting
+
+__all__ = ["LogLevel", "ServerSettings"]
+
+_HOST = re.compile(r"[A-Za-z0-9.:_-]+", re.ASCII)
+_INSTANCE_NAME = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
+
+
+class LogLevel(StrEnum):
+    """From which weight on an event is logged."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
+def _upper(given: Any) -> Any:
+    return given.upper() if isinstance(given, str) else given
+
+
+def _default_instance_name() -> str:
+    name = re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:128]
+    return name or "storage-demo"
+
+
+class ServerSettings(Settings):
+    """What `storage_demo` needs to know. Frozen."""
+
+    host: Annotated[str, Field(pattern=_HOST.pattern)] = setting(
+        "127.0.0.1", "address to listen on", "an IP address or a host name"
+    )
+    port: Annotated[int, Field(ge=0, le=65535)] = setting(
+        8383, "port to listen on; 0 lets the system choose", "a number from 0 to 65535"
+    )
+    instance_name: Annotated[str, Field(pattern=_INSTANCE_NAME.pattern)] = setting(
+        _default_instance_name(), "name of this server in `/info`", "1 to 128 of A-Z a-z 0-9 . _ -"
+    )
+    log_level: Annotated[LogLevel, BeforeValidator(_upper)] = setting(
+        LogLevel.INFO, "from which weight on events are logged", "DEBUG, INFO, WARNING or ERROR"
+    )
