@@ -16,9 +16,9 @@ from reductauth.web.guard import requires as requires
 from reductauth.web.guard import write_bucket as write_bucket
 from reductauth.web.keys import AUTH as AUTH
 from reductauth.web.keys import IDENTITY as IDENTITY
+from reductauth.web.keys import RESPONSE_HEADERS as RESPONSE_HEADERS
 from reductauth.web.keys import TOKEN as TOKEN
 from reductauth.web.keys import actor_of as actor_of
-from reductauth.web.server import RESPONSE_HEADERS as RESPONSE_HEADERS
 from reductauth.web.server import GuardedRunner as GuardedRunner
 from reductauth.web.server import run as run
 from reductauth.web.setup import setup as setup

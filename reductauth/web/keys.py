@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,7 +16,7 @@ from reductauth.registry import TokenRegistry
 from reductauth.token import Token
 from reductauth.usage import UsageKind
 
-__all__ = ["AUTH", "IDENTITY", "TOKEN", "Auth", "Gate", "actor_of"]
+__all__ = ["AUTH", "IDENTITY", "RESPONSE_HEADERS", "TOKEN", "Auth", "Gate", "actor_of"]
 
 
 class Gate(Protocol):
@@ -50,6 +50,10 @@ TOKEN: web.RequestKey[Token] = web.RequestKey("reductauth token", Token)
 
 IDENTITY: web.RequestKey[Identity] = web.RequestKey("reductauth identity", Identity)
 """The caller: its token, which of its values, from which address."""
+
+
+RESPONSE_HEADERS: web.AppKey[Mapping[str, str]] = web.AppKey("reductauth response headers", Mapping)
+"""Headers for every answer, the ones to requests that never reach a handler included. Set before the start."""
 
 
 def actor_of(request: web.Request) -> Actor:

@@ -17,11 +17,9 @@ from aiohttp import web
 
 from reductauth.errors import ConfigurationError
 from reductauth.web.errors import error_response
+from reductauth.web.keys import RESPONSE_HEADERS
 
-__all__ = ["RESPONSE_HEADERS", "GuardedRunner", "run"]
-
-RESPONSE_HEADERS: web.AppKey[Mapping[str, str]] = web.AppKey("reductauth response headers", Mapping)
-"""Headers for every answer, the ones to requests that never reach a handler included. Set before the start."""
+__all__ = ["GuardedRunner", "run"]
 
 _DEFAULT_HOST = "127.0.0.1"
 _DEFAULT_PORT = 8383
@@ -81,7 +79,6 @@ class GuardedRunner(web.AppRunner):
         super().__init__(app, **kwargs)
 
     async def _make_server(self) -> web.Server:
-        _apply_response_headers(self.app)
         return _Server(await super()._make_server(), self.app.get(RESPONSE_HEADERS, {}))
 
 
@@ -118,14 +115,3 @@ async def _serve(app: web.Application, host: str, port: int) -> None:
     finally:
         await runner.cleanup()
     _logger.info("stopped")
-
-
-def _apply_response_headers(app: web.Application) -> None:
-    headers = app.get(RESPONSE_HEADERS)
-    if headers is None:
-        return
-
-    async def apply(request: web.Request, response: web.StreamResponse) -> None:  # noqa: ARG001
-        response.headers.update(headers)
-
-    app.on_response_prepare.append(apply)

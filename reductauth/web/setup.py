@@ -25,7 +25,7 @@ from reductauth.sqlite.files import RegistryFolder
 from reductauth.usage import UsageKind, UsageMeter
 from reductauth.web.census import applications, take_census
 from reductauth.web.credentials import client_address, presented_value
-from reductauth.web.keys import AUTH, Auth
+from reductauth.web.keys import AUTH, RESPONSE_HEADERS, Auth
 from reductauth.web.routes import token_routes
 
 __all__ = ["setup"]
@@ -54,6 +54,7 @@ def setup(
 
     async def life(app: web.Application) -> AsyncIterator[None]:
         take_census(app)
+        _put_on_every_answer(app, app.get(RESPONSE_HEADERS))
         for name in type(settings).unknown_variables(environ):
             _logger.warning("environment variable %s is unknown: it changes nothing", name)
         async with _running(settings, environ, clock or SystemClock(), bucket_names) as auth:
@@ -62,6 +63,16 @@ def setup(
             yield
 
     app.cleanup_ctx.append(life)
+
+
+def _put_on_every_answer(app: web.Application, headers: Mapping[str, str] | None) -> None:
+    if headers is None:
+        return
+
+    async def put(request: web.Request, response: web.StreamResponse) -> None:  # noqa: ARG001
+        response.headers.update(headers)
+
+    app.on_response_prepare.append(put)
 
 
 class _StoreGate:
