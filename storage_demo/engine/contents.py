@@ -51,10 +51,10 @@ class ContentFolder:
                 (self._path / name).unlink()
 
     def sweep(self, is_known: Callable[[str], bool]) -> None:
-        """Unlink temporary files, and files for which *is_known* is false. Nobody else may be writing."""
+        """Unlink the files for which *is_known* is false, drafts among them. Nobody else may be writing."""
         with os.scandir(self._path) as found:
             for item in found:
-                if item.name.endswith(_DRAFT_SUFFIX) or not is_known(item.name):
+                if not is_known(item.name):
                     (self._path / item.name).unlink()
 
 

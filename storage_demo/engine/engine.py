@@ -66,6 +66,7 @@ class Engine:
         self._lookups = Workers("engine-lookup", _LOOKUP_THREADS)
         self._files = Workers("engine-file", _FILE_THREADS)
         self._uploads = Uploads(database, contents, self._files)
+        self._is_closed = False
 
     @classmethod
     async def open(cls, folder: Path) -> Self:
@@ -94,7 +95,10 @@ class Engine:
         return cls(lock, database, contents)
 
     async def close(self) -> None:
-        """Abort the open uploads, finish what was begun and leave the folder."""
+        """Abort the open uploads, finish what was begun and leave the folder; again, do nothing."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
@@ -155,7 +159,7 @@ class Engine:
         """
         await self._files.run(partial(self._remove_bucket, name))
 
-    async def write_record(
+    async def write_record(  # noqa: PLR0917 - type and labels are the last and have defaults
         self,
         bucket: str,
         entry: str,

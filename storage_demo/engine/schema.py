@@ -87,6 +87,9 @@ def migrate(connection: sqlite3.Connection) -> None:
 
     Raises `SchemaTooNewError`, without a change, if it is beyond that.
     """
+    # On a full disk even an empty change fails, and records could not be removed any more.
+    if _version(connection) == VERSION:
+        return
     connection.execute("BEGIN IMMEDIATE")
     try:
         _run_missing_migrations(connection)
@@ -96,8 +99,13 @@ def migrate(connection: sqlite3.Connection) -> None:
     connection.execute("COMMIT")
 
 
+def _version(connection: sqlite3.Connection) -> int:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version
+
+
 def _run_missing_migrations(connection: sqlite3.Connection) -> None:
-    found: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    found = _version(connection)
     if found > VERSION:
         raise SchemaTooNewError(found, VERSION)
     for statements in MIGRATIONS[found:]:

@@ -16,6 +16,7 @@ import pytest
 import storage_demo.engine
 from storage_demo.engine import (
     BucketExistsError,
+    BucketSettings,
     Engine,
     QuotaType,
     SchemaTooNewError,
@@ -23,6 +24,7 @@ from storage_demo.engine import (
     StorageBusyError,
     StorageError,
     StorageFullError,
+    changes,
     database,
     records,
 )
@@ -57,7 +59,7 @@ async def test_only_the_owner_may_look(folder: Path) -> None:
         engine = await Engine.open(folder / "deeper")
         await engine.create_bucket("b")
         await put(engine, payload(100_000), at=1)
-        modes = {path.name: path.stat().st_mode for path in (folder / "deeper").rglob("*")}
+        modes = modes_below(folder / "deeper")
         await engine.close()
     finally:
         os.umask(before)
@@ -76,13 +78,13 @@ async def test_orphans_are_swept_at_start(folder: Path) -> None:
     await engine.close()
     kept = content_files(folder)
     for name in ("0" * 32, f"{'1' * 32}.part", f"{kept[0]}.part"):
-        (folder / "contents" / name).write_bytes(b"x")
-    (folder / "engine.db.0123.new").write_bytes(b"")
+        write_file(folder / "contents" / name, b"x")
+    draft = write_file(folder / "engine.db.0123.new", b"")
 
     engine = await Engine.open(folder)
     assert content_files(folder) == kept
     assert await get(engine, at=1) == payload(100_000)
-    assert not list(folder.glob("*.new"))
+    assert not draft.exists()
     await engine.close()
 
 
@@ -106,8 +108,7 @@ async def test_the_first_engine_may_leave_first(folder: Path) -> None:
     first = await Engine.open(folder)
     second = await Engine.open(folder)
     await first.close()
-    orphan = folder / "contents" / "orphan"
-    orphan.write_bytes(b"x")
+    orphan = write_file(folder / "contents" / "orphan", b"x")
     third = await Engine.open(folder)
     assert orphan.exists()
     await second.close()
@@ -144,12 +145,23 @@ async def test_newer_schema_is_refused(folder: Path) -> None:
         with pytest.raises(SchemaTooNewError, match=r"schema version 1000") as refusal:
             await Engine.open(folder)
     assert (refusal.value.found, refusal.value.supported) == (1000, 1)
-    orphan = folder / "contents" / "orphan"
-    orphan.write_bytes(b"x")
+    orphan = write_file(folder / "contents" / "orphan", b"x")
     with_version(folder, 1)
     await (await Engine.open(folder)).close()
     # It was alone, so the refused starts did not keep their lock.
     assert not orphan.exists()
+
+
+def write_file(path: Path, content: bytes) -> Path:
+    """Put a file of somebody else into the way."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def modes_below(folder: Path) -> dict[str, int]:
+    """Return name and mode of everything in the folder and the folders in it."""
+    return {path.name: path.stat().st_mode for path in folder.rglob("*")}
 
 
 def with_version(folder: Path, version: int) -> None:
@@ -161,11 +173,22 @@ def with_version(folder: Path, version: int) -> None:
 
 async def test_not_a_database(folder: Path) -> None:
     """A file that is no database is an error with a cause, and is left as it is."""
-    folder.mkdir()
-    (folder / "engine.db").write_bytes(b"precious " * 1000)
+    file = write_file(folder / "engine.db", b"precious " * 1000)
     with pytest.raises(StorageError, match=r"file is not a database"):
         await Engine.open(folder)
-    assert (folder / "engine.db").read_bytes() == b"precious " * 1000
+    assert file.read_bytes() == b"precious " * 1000
+
+
+async def test_a_removed_bucket_leaves_no_rows(engine: Engine) -> None:
+    """The index holds nothing of a removed bucket, so it does not grow by what is gone."""
+    await engine.create_bucket("b")
+    await put(engine, b"small", at=1, entry="a/b")
+    await engine.remove_bucket("b")
+    tables = ("buckets", "entries", "blocks", "records")
+    counts = engine._database.read(
+        lambda reading: [reading.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0] for table in tables]
+    )
+    assert counts == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("length_bytes", [60_000, 100_000])
@@ -227,6 +250,19 @@ async def test_a_refusal_does_not_touch_its_neighbours(engine: Engine) -> None:
     assert [outcome for outcome in outcomes[::2] if outcome is not None] == []
     assert all(isinstance(outcome, BucketExistsError) for outcome in outcomes[1::2])
     assert await engine.bucket_names() == {"taken", *names}
+
+
+async def test_a_change_that_fails_half_way_leaves_nothing(engine: Engine) -> None:
+    """What a change did before it failed is undone, and the next one finds the writer in order."""
+
+    def create_and_fail(writing: sqlite3.Connection) -> None:
+        changes.create_bucket(writing, "half", BucketSettings())
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        engine._database.change(create_and_fail)
+    await engine.create_bucket("whole")
+    assert await engine.bucket_names() == {"whole"}
 
 
 async def test_commits_are_synced(engine: Engine) -> None:

@@ -7,7 +7,9 @@ import contextlib
 import errno
 import os
 import stat
+import time
 import tracemalloc
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 SHORT = "Content is shorter than expected: no more data to read"
 LONG = "Content is longer than expected: more data than announced"
+
+FAULTS = {errno.ENOSPC: StorageFullError, errno.EDQUOT: StorageFullError, errno.EIO: StorageError}
 
 # Around the border between the index and files, around the buffer of an upload, and several pieces long.
 LENGTHS = [0, 1, INLINE_BYTES - 1, INLINE_BYTES, INLINE_BYTES + 1, 524_287, 524_288, 524_289, 3_000_001]
@@ -285,6 +289,25 @@ async def test_cancelled_commit_is_all_or_nothing(engine: Engine, folder: Path) 
     assert len(content_files(folder)) == stored_count
 
 
+async def test_cancelled_abort_still_cleans_up(engine: Engine, folder: Path) -> None:
+    """An abort that waits for a free thread happens although its caller was cancelled meanwhile."""
+    writer = await engine.write_record("b", "e", 1, 1_000_000)
+    await writer.write(payload(900_000))
+    busy = [asyncio.create_task(engine._files.run(partial(time.sleep, 0.2))) for _ in range(16)]
+    await asyncio.sleep(0)
+    leaving = asyncio.create_task(writer.__aexit__(None, None, None))
+    await asyncio.sleep(0.02)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    assert len(content_files(folder)) == 1
+    await asyncio.gather(*busy)
+    async with asyncio.timeout(2):
+        while content_files(folder):  # noqa: ASYNC110 - nobody is left who could tell us
+            await asyncio.sleep(0.01)
+    await assert_untouched(engine, folder)
+
+
 async def test_an_upload_ends_once(engine: Engine) -> None:
     """After its commit an upload takes nothing more."""
     async with await engine.write_record("b", "e", 1, 1) as writer:
@@ -415,17 +438,13 @@ async def test_file_and_folder_are_synced_before_the_row(
 
 
 @pytest.mark.parametrize("call", ["write", "fsync"])
-@pytest.mark.parametrize(
-    ("code", "expected"),
-    [(errno.ENOSPC, StorageFullError), (errno.EDQUOT, StorageFullError), (errno.EIO, StorageError)],
-)
+@pytest.mark.parametrize("code", FAULTS)
 async def test_disk_fails_for_a_file(
     engine: Engine,
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     call: str,
     code: int,
-    expected: type[StorageError],
 ) -> None:
     """A full or failing disk fails the upload alone, and leaves nothing."""
     await put(engine, b"before", at=9, entry="kept")
@@ -435,8 +454,9 @@ async def test_disk_fails_for_a_file(
 
     with monkeypatch.context() as broken:
         broken.setattr(os, call, fail)
-        with pytest.raises(expected):
+        with pytest.raises(StorageError) as failure:
             await put(engine, payload(1_000_000), at=1)
+    assert type(failure.value) is FAULTS[code]
     assert content_files(folder) == []
     await put(engine, b"again", at=1)
     assert await get(engine, at=1) == b"again"

@@ -1,8 +1,8 @@
 """A process that uploads until it is killed: ``python -m tests.storage_demo.engine.uploader FOLDER START``.
 
-Each acknowledged record is a line ``{bucket} {entry} {timestamp}`` on standard output, written after its
-commit. Records of ``small`` are kept in the index, records of ``large`` in files; the bucket ``fifo`` keeps
-evicting.
+First an upload to the entry ``stuck`` begins and stays half done. Each acknowledged record is a line
+``{bucket} {entry} {timestamp}`` on standard output, written after its commit. Records of ``small`` are kept
+in the index, records of ``large`` in files; the bucket ``fifo`` keeps evicting.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ async def upload_for_ever(folder: Path, start: int) -> None:
     """Upload with several tasks at once, timestamps from *start* on."""
     engine = await Engine.open(folder)
     timestamps = itertools.count(start)
+    stuck = await engine.write_record("keep", "stuck", start, 1_000_000)
+    await stuck.write(bytes(900_000))
 
     async def upload(bucket: str, entry: str) -> None:
         for at in timestamps:

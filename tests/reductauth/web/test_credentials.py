@@ -1,0 +1,142 @@
+"""Which credential a request presents, and from which address, through the HTTP door."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientResponse
+from multidict import CIMultiDict
+
+from tests.reductauth.web.conftest import Caller, Serve
+
+NONE, INVALID, SEVERAL = (
+    "No bearer token in request header",
+    "Invalid token",
+    "More than one credential in request",
+)
+
+
+async def get_me(caller: Caller, lines: list[tuple[str, str]], path: str = "/api/v1/me") -> ClientResponse:
+    async with caller.client.get(path, headers=CIMultiDict(lines)) as response:
+        await response.read()
+        return response
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "bEaReR"])
+async def test_the_scheme_in_any_case(root: Caller, scheme: str) -> None:
+    """RFC 9110 §11.1."""
+    assert (await get_me(root, [("Authorization", f"{scheme} {root.value}")])).status == 200
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ([], NONE),
+        ([("Authorization", "")], NONE),
+        ([("Authorization", "Bearer")], NONE),
+        ([("Authorization", "Bearer ")], NONE),
+        ([("Authorization", "Basic {value}")], NONE),
+        ([("Authorization", "Basic dXNlcjp7dmFsdWV9")], NONE),
+        ([("Authorization", "BearerX {value}")], NONE),
+        ([("Authorization", "{value}")], NONE),
+        ([("Authorization", "Bearer\t{value}")], NONE),
+        ([("Proxy-Authorization", "Bearer {value}")], NONE),
+        ([("X-Auth-Token", "{value}")], NONE),
+        ([("Cookie", "token={value}; Authorization=Bearer {value}")], NONE),
+        ([("Authorization", "Bearer {value}, Bearer {value}")], INVALID),
+        ([("Authorization", 'Bearer "{value}"')], INVALID),
+        ([("Authorization", "Bearer {value} {value}")], INVALID),
+        ([("Authorization", "Bearer {value}x")], INVALID),
+        ([("Authorization", "Bearer é")], INVALID),
+        ([("Authorization", "Bearer {value}"), ("Authorization", "Bearer {value}")], SEVERAL),
+        ([("Authorization", "Bearer {value}"), ("Authorization", "Basic eDp5")], SEVERAL),
+        ([("Authorization", "Basic eDp5"), ("Authorization", "Bearer {value}")], SEVERAL),
+    ],
+)
+async def test_credentials_that_are_refused(root: Caller, lines: list[tuple[str, str]], message: str) -> None:
+    """One bearer value in one `Authorization` line, whole; a challenge names an error only if something was sent."""
+    given = [(name, text.replace("{value}", str(root.value))) for name, text in lines]
+    response = await get_me(root, given)
+    assert (response.status, response.headers["x-reduct-error"]) == (401, message)
+    challenge = "Bearer" if message == NONE else 'Bearer error="invalid_token"'
+    assert response.headers.getall("www-authenticate") == [challenge]
+
+
+@pytest.mark.parametrize("query", ["access_token", "token", "Authorization", "api_key"])
+async def test_a_value_in_the_query_is_not_looked_at(root: Caller, query: str) -> None:
+    """URLs end up in logs: no value is taken from one."""
+    response = await get_me(root, [], f"/api/v1/me?{query}={root.value}")
+    assert (response.status, response.headers["x-reduct-error"]) == (401, NONE)
+
+
+async def test_a_value_must_be_whole(root: Caller) -> None:
+    """One character less, one more, or one in another case, is another value."""
+    value = str((await root.make("whole")).value)
+    for wrong in (value[:-1], value + "0", value.swapcase(), value[1:], value.replace("rsat1", "rsat2")):
+        response = await root.using(wrong)("GET", "/api/v1/me")
+        assert (response.status, response.headers["x-reduct-error"]) == (401, INVALID)
+
+
+async def test_what_is_kept_of_a_value_is_not_a_value(root: Caller, tmp_path: Path) -> None:
+    """A digest that was stolen from the registry opens nothing."""
+    await root.make("t", '{"full_access": true}')
+    with closing(sqlite3.connect(f"file:{tmp_path}/auth/auth.db?mode=ro", uri=True)) as registry:
+        digests = [digest for (digest,) in registry.execute("SELECT digest FROM secrets")]
+    assert len(digests) == 2
+    for digest in digests:
+        assert (await root.using(digest.hex())("GET", "/api/v1/me")).status == 401
+
+
+ALLOWED = {"permissions": {}, "ip_allowlist": ["203.0.113.7", "2001:db8::/32"]}
+
+
+@pytest.mark.parametrize(
+    ("proxies", "lines", "status", "address"),
+    [
+        # Nobody is believed who is not named.
+        ("", ["203.0.113.7"], 401, "127.0.0.1"),
+        ("10.0.0.0/8", ["203.0.113.7"], 401, "127.0.0.1"),
+        # From the right, past the trusted ones.
+        ("127.0.0.1", ["203.0.113.7"], 200, ""),
+        ("127.0.0.1", ["198.51.100.1, 203.0.113.7"], 200, ""),
+        ("127.0.0.1", ["203.0.113.7, 198.51.100.1"], 401, "198.51.100.1"),
+        ("127.0.0.0/8,10.0.0.0/8", ["203.0.113.7, 10.1.1.1, 10.2.2.2"], 200, ""),
+        ("127.0.0.0/8,10.0.0.0/8", ["203.0.113.7, 198.51.100.1, 10.2.2.2"], 401, "198.51.100.1"),
+        # Several lines are one list.
+        ("127.0.0.1", ["198.51.100.1", "203.0.113.7"], 200, ""),
+        ("127.0.0.1", ["203.0.113.7", "198.51.100.1"], 401, "198.51.100.1"),
+        # Mapped addresses count as IPv4, and IPv6 ones as what they are.
+        ("127.0.0.1", ["::ffff:203.0.113.7"], 200, ""),
+        ("::ffff:127.0.0.1", ["203.0.113.7"], 200, ""),
+        ("127.0.0.1", ["2001:db8::5"], 200, ""),
+        ("127.0.0.1", ["2001:db9::5"], 401, "2001:db9::5"),
+        # What is no address makes the client unknown.
+        ("127.0.0.1", ["unknown"], 401, None),
+        ("127.0.0.1", ["203.0.113.7, _hidden"], 401, None),
+        ("127.0.0.1", ["203.0.113.7,"], 401, None),
+        ("127.0.0.1", ["203.0.113.007"], 401, None),
+        # All are proxies, or there is no list: the last one that is known.
+        ("127.0.0.0/8", ["127.0.0.9"], 401, "127.0.0.9"),
+        ("127.0.0.1", [], 401, "127.0.0.1"),
+    ],
+)
+async def test_the_clients_address(
+    serve: Serve, proxies: str, lines: list[str], status: int, address: str | None
+) -> None:
+    """An allowlist is about the client, found from the socket's peer and the proxies that are trusted."""
+    async with serve(RS_TRUSTED_PROXIES=proxies) as root:
+        value = str((await root.make("t", json.dumps(ALLOWED))).value)
+        headers = [("Authorization", f"Bearer {value}"), ("x-reduct-client-ip", "203.0.113.7")]
+        response = await get_me(root, headers + [("X-Forwarded-For", line) for line in lines])
+        assert response.status == status
+        if status == 401:
+            refusal = (
+                "Client IP is required for this token"
+                if address is None
+                else f"Token is not allowed for client IP {address}"
+            )
+            assert response.headers["x-reduct-error"] == refusal
