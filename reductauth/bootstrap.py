@@ -7,10 +7,12 @@ settings, not logged, not shown in an error.
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NoReturn
 
 from reductauth.actor import Actor
 from reductauth.clock import Clock
@@ -66,6 +68,10 @@ class Bootstrap:
         if faults:
             raise ConfigurationError(faults)
         return cls(pinned, seed, key)
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled: the copy would hold the values."""
+        raise TypeError("secrets are not pickled")
 
     @property
     def names_administrator(self) -> bool:
@@ -176,14 +182,16 @@ def _text(environ: Mapping[str, str], name: str, faults: list[str]) -> tuple[str
         return name, environ[name]
     if twin not in environ:
         return None
+    path = Path(environ[twin])
     try:
-        with Path(environ[twin]).open("rb") as file:
-            content = file.read(MAX_VALUE_LENGTH + 3)
+        # What can be read only once, a pipe, would be empty when it is read again at the start, or block.
+        if not path.is_file():
+            raise FileNotFoundError(errno.ENOENT, "no such file")
+        with path.open("rb") as file:
+            text = file.read(MAX_VALUE_LENGTH + 3).decode("latin-1")
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        faults.append(
-            f"{twin}={environ[twin]!r}: can't be read ({reason}); it must name a file with the value"
-        )
+        # Without the path: what stands there by mistake may be the value itself.
+        reason = error.strerror if isinstance(error, OSError) else "not a path"
+        faults.append(f"{twin}: can't be read ({reason}); it must name a file that holds the value")
         return None
-    text = content.decode("latin-1")
-    return twin, text.removesuffix("\n").removesuffix("\r")
+    return twin, text.removesuffix("\r\n").removesuffix("\n")

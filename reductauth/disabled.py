@@ -58,3 +58,6 @@ class DisabledRegistry:
     async def removing_bucket(self, actor: Actor, bucket: str) -> AsyncIterator[None]:
         """Let the engine remove; there are no grants to end."""
         yield
+
+    async def check_bucket_settled(self, bucket: str) -> None:
+        """Let the engine create."""

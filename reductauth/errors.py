@@ -15,6 +15,7 @@ AuthError
 │   ├── TokenExistsError
 │   ├── ProvisionedTokenError
 │   ├── RevokedTokenError
+│   ├── BucketBusyError
 │   └── LastAdministratorError
 ├── InvalidInputError           the request cannot be understood
 │   └── BodyTooLargeError
@@ -33,6 +34,7 @@ __all__ = [
     "AuthenticationError",
     "AuthenticationOffError",
     "BodyTooLargeError",
+    "BucketBusyError",
     "ConfigurationError",
     "ConflictError",
     "ExpiredTokenError",
@@ -163,6 +165,14 @@ class RevokedTokenError(ConflictError):
     def __init__(self, name: str) -> None:
         self.name = name
         super().__init__(f"Token '{name}' is revoked")
+
+
+class BucketBusyError(ConflictError):
+    """A renaming or removal of the bucket is under way, or was cut short and is not settled yet."""
+
+    def __init__(self, bucket: str) -> None:
+        self.bucket = bucket
+        super().__init__(f"Bucket '{bucket}' is being renamed or removed")
 
 
 class LastAdministratorError(ConflictError):

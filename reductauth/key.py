@@ -64,7 +64,7 @@ class RegistryKey:
         aiohttp hands undecodable header bytes over as lone surrogates; they are digested as they came.
         """
         digester = self._digester.copy()
-        digester.update(value.encode("utf-8", "surrogateescape"))
+        digester.update(value.encode("utf-8", "surrogatepass"))
         return digester.digest()
 
     def matches(self, check_value: bytes) -> bool:

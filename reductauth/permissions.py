@@ -13,7 +13,7 @@ from typing import Self
 
 from reductauth.errors import InvalidInputError
 
-__all__ = ["MAX_PATTERNS", "NO_PERMISSIONS", "Action", "BucketPattern", "Permissions", "Role"]
+__all__ = ["MAX_PATTERNS", "NO_PERMISSIONS", "Action", "BucketPattern", "Permissions", "Role", "bucket_name"]
 
 MAX_PATTERNS = 1_000
 """Bucket patterns that one token may hold, read and write together."""
@@ -60,6 +60,14 @@ class BucketPattern(str):
         if self.prefix is None:
             return self == bucket
         return not bucket.startswith("$") and bucket.startswith(self.prefix)
+
+
+def bucket_name(text: str) -> BucketPattern:
+    """Return the exact entry for one bucket. Raises `InvalidInputError` for a wildcard and for no pattern at all."""
+    pattern = BucketPattern(text)
+    if pattern.prefix is not None:
+        raise InvalidInputError(f"'{text}' is a pattern, not the name of a bucket")
+    return pattern
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,15 +127,22 @@ class Permissions:
         """Whether `action` may be done to `bucket`."""
         if self.full_access:
             return True
-        return (self._read if action is Action.READ else self._write).open(bucket)
+        if action == Action.READ:
+            return self._read.open(bucket)
+        if action == Action.WRITE:
+            return self._write.open(bucket)
+        return False
 
     def without_bucket(self, bucket: str) -> Permissions:
         """The same without the exact entries for `bucket`; wildcards are left alone."""
         return self._mapped({bucket: None})
 
     def with_bucket_renamed(self, old: str, new: str) -> Permissions:
-        """The same with exact entries for `old` naming `new`; wildcards are left alone."""
-        return self._mapped({old: BucketPattern(new)})
+        """The same with exact entries for `old` naming `new`; wildcards are left alone.
+
+        Raises `InvalidInputError` if `new` cannot be an exact entry.
+        """
+        return self._mapped({old: bucket_name(new)})
 
     def names_bucket(self, bucket: str) -> bool:
         """Whether an exact entry names `bucket`."""
@@ -135,7 +150,9 @@ class Permissions:
 
     def _mapped(self, mapping: dict[str, BucketPattern | None]) -> Permissions:
         def moved(patterns: tuple[BucketPattern, ...]) -> tuple[BucketPattern, ...]:
-            targets = (mapping.get(pattern, pattern) for pattern in patterns)
+            targets = (
+                mapping.get(pattern, pattern) if pattern.prefix is None else pattern for pattern in patterns
+            )
             return tuple(dict.fromkeys(target for target in targets if target is not None))
 
         return Permissions(self.full_access, moved(self.read), moved(self.write))

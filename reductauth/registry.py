@@ -6,36 +6,30 @@ that takes something away leaves a usable full-access token; nothing is told bef
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 
 from reductauth.actor import Actor
+from reductauth.authority import check_administrator
+from reductauth.buckets import BucketGrants, BucketNames
 from reductauth.clock import Clock
 from reductauth.draft import TokenDraft
 from reductauth.errors import (
     InvalidInputError,
-    InvalidTokenError,
     LastAdministratorError,
-    PermissionDeniedError,
     ProvisionedTokenError,
     RevokedTokenError,
     TokenExistsError,
     TokenNotFoundError,
 )
 from reductauth.key import RegistryKey
-from reductauth.permissions import BucketPattern
-from reductauth.policy import FullAccess
-from reductauth.store import BucketIntent, IntentKind, TokenStore, Transaction
-from reductauth.token import Token, TokenStatus
+from reductauth.store import IntentKind, TokenStore, Transaction
+from reductauth.token import Token
 from reductauth.value import check_name, mint
 
-__all__ = ["BucketNames", "Minted", "TokenRegistry"]
-
-BucketNames = Callable[[], Awaitable[Collection[str]]]
-"""Asks the engine which buckets there are."""
+__all__ = ["Minted", "TokenRegistry", "new_token"]
 
 _logger = logging.getLogger("reductauth.registry")
 
@@ -64,7 +58,7 @@ class TokenRegistry:
         self._store = store
         self._key = key
         self._clock = clock
-        self._bucket_names = bucket_names
+        self._buckets = BucketGrants(store, clock, bucket_names)
 
     async def tokens(self) -> list[Token]:
         """All tokens, by name."""
@@ -140,93 +134,35 @@ class TokenRegistry:
         await self._store.change(work)
         _logger.info("token deleted name=%s by=%s", name, actor.name)
 
-    @contextlib.asynccontextmanager
-    async def renaming_bucket(self, actor: Actor, bucket: str, new_bucket: str) -> AsyncIterator[None]:
+    def renaming_bucket(
+        self, actor: Actor, bucket: str, new_bucket: str
+    ) -> AbstractAsyncContextManager[None]:
         """Rename a bucket in the engine inside this block; exact grants on it follow when the block is left.
 
-        No commit spans the registry and the engine. So the intent is kept first, and until it is settled exact
-        grants on both names open nothing. A process that dies in between settles it at its next start.
+        If the block raises, grants are as before. See `reductauth.buckets` for what a crash in between does.
+        Raises `InvalidInputError` for a name that no grant can have, `BucketBusyError`.
         """
-        _check_bucket(new_bucket)
-        async with self._intending(actor, IntentKind.RENAME, bucket, new_bucket):
-            yield
+        return self._buckets.changing(actor, IntentKind.RENAME, bucket, new_bucket)
 
-    @contextlib.asynccontextmanager
-    async def removing_bucket(self, actor: Actor, bucket: str) -> AsyncIterator[None]:
-        """Remove a bucket in the engine inside this block; exact grants on it end when the block is left."""
-        async with self._intending(actor, IntentKind.REMOVE, bucket, None):
-            yield
+    def removing_bucket(self, actor: Actor, bucket: str) -> AbstractAsyncContextManager[None]:
+        """Remove a bucket in the engine inside this block; exact grants on it end when the block is left.
+
+        Raises `InvalidInputError` for a name that no grant can have, `BucketBusyError`.
+        """
+        return self._buckets.changing(actor, IntentKind.REMOVE, bucket)
+
+    async def check_bucket_settled(self, bucket: str) -> None:
+        """Ask before a bucket is created: raise `BucketBusyError` while one of this name is renamed or removed."""
+        await self._buckets.check_settled(bucket)
 
     async def settle_bucket_intents(self) -> None:
-        """Finish what a process that died had begun. Asks the engine which buckets there are."""
-
-        def standing(transaction: Transaction) -> list[BucketIntent]:
-            return transaction.bucket_intents()
-
-        for intent in await self._store.change(standing):
-            await self._settle_by_asking(intent)
-
-    @contextlib.asynccontextmanager
-    async def _intending(
-        self, actor: Actor, kind: IntentKind, bucket: str, new_bucket: str | None
-    ) -> AsyncIterator[None]:
-        def state(transaction: Transaction) -> BucketIntent:
-            now_us = self._authorize(transaction, actor)
-            return transaction.add_bucket_intent(kind, bucket, new_bucket, now_us)
-
-        intent = await self._store.change(state)
-        try:
-            yield
-        except Exception:
-            await self._settle_by_asking(intent)
-            raise
-        await self._settle(intent, happened=True)
-
-    async def _settle_by_asking(self, intent: BucketIntent) -> None:
-        if self._bucket_names is None:
-            await self._settle(intent, happened=False)
-            return
-        names = await self._bucket_names()
-        if intent.bucket not in names:
-            await self._settle(intent, happened=True)
-        else:
-            await self._settle(intent, happened=False)
-
-    async def _settle(self, intent: BucketIntent, *, happened: bool) -> None:
-        actor = Actor.environment()
-
-        def work(transaction: Transaction) -> None:
-            if not transaction.remove_bucket_intent(intent.intent_id) or not happened:
-                return
-            now_us = self._clock()
-            for token in transaction.tokens_naming_bucket(intent.bucket):
-                permissions = (
-                    token.permissions.without_bucket(intent.bucket)
-                    if intent.new_bucket is None
-                    else token.permissions.with_bucket_renamed(intent.bucket, intent.new_bucket)
-                )
-                changed = replace(token, permissions=permissions, updated_at_us=now_us)
-                transaction.replace(changed)
-                transaction.audit(now_us, actor, f"{intent.kind} bucket", changed)
-
-        await self._store.change(work)
+        """Finish, at the start, what a process that died had begun with a bucket."""
+        await self._buckets.settle()
 
     def _authorize(self, transaction: Transaction, actor: Actor) -> int:
-        """Check, inside the transaction of its change, that the actor may still make it; return now."""
+        """Check the actor again, inside the transaction; return now."""
         now_us = self._clock()
-        if actor.token_id is None:
-            return now_us
-        token = transaction.token_by_id(actor.token_id)
-        if token is None or token.status_at(now_us) is not TokenStatus.ACTIVE:
-            raise InvalidTokenError
-        if not any(
-            secret.secret_id == actor.secret_id and secret.is_live(now_us)
-            for secret in transaction.secrets(token.token_id)
-        ):
-            raise InvalidTokenError
-        decision = FullAccess().decide(token)
-        if not decision:
-            raise PermissionDeniedError(decision.reason)
+        check_administrator(transaction, actor, now_us)
         return now_us
 
 
@@ -259,8 +195,3 @@ def _changeable(transaction: Transaction, name: str, verb: str) -> Token:
     if token.is_provisioned:
         raise ProvisionedTokenError(verb, name)
     return token
-
-
-def _check_bucket(name: str) -> None:
-    if BucketPattern(name).prefix is not None:
-        raise InvalidInputError(f"'{name}' is a pattern, not a bucket's name")

@@ -45,6 +45,12 @@ def _networks(given: Any) -> Any:
     return given
 
 
+def _flag(given: Any) -> Any:
+    if isinstance(given, str):
+        return {"true": True, "false": False}[given.lower()] if given.lower() in {"true", "false"} else None
+    return given
+
+
 def _path(given: Any) -> Any:
     if given == "" or "\0" in str(given):
         raise ValueError
@@ -67,7 +73,7 @@ class Settings(BaseModel):
         "proxies whose `X-Forwarded-For` is believed, comma separated",
         "IP addresses or networks in CIDR form, comma separated",
     )
-    disable_auth: bool = setting(
+    disable_auth: Annotated[bool, BeforeValidator(_flag)] = setting(
         False, "no authentication at all: everybody may do everything", "true or false"
     )
 
@@ -92,7 +98,8 @@ class Settings(BaseModel):
         except ValidationError as error:
             faults += cls._faults(error, given)
         try:
-            Bootstrap.read(environ, disable_auth=settings.disable_auth if settings else False)
+            disabled = settings.disable_auth if settings else given.get("disable_auth", "").lower() == "true"
+            Bootstrap.read(environ, disable_auth=disabled)
         except ConfigurationError as error:
             faults += error.faults
         if settings is None or faults:

@@ -69,7 +69,7 @@ def shape_of(value: str) -> Shape:
 
 
 def _checksum(start: str) -> str:
-    rest, low = divmod(zlib.crc32(start.encode("utf-8", "surrogateescape")), 62 * 62)
+    rest, low = divmod(zlib.crc32(start.encode("utf-8", "surrogatepass")), 62 * 62)
     high, middle = divmod(rest, 62 * 62)
     return _PAIRS[high] + _PAIRS[middle] + _PAIRS[low]
 

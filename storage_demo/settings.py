@@ -13,8 +13,8 @@ from reductauth.settings import Settings, setting
 
 __all__ = ["LogLevel", "ServerSettings"]
 
-_HOST = re.compile(r"[A-Za-z0-9.:_-]+", re.ASCII)
-_INSTANCE_NAME = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
+_HOST = r"^[A-Za-z0-9.:_-]+$"
+_INSTANCE_NAME = r"^[A-Za-z0-9._-]{1,128}$"
 
 
 class LogLevel(StrEnum):
@@ -38,13 +38,13 @@ def _default_instance_name() -> str:
 class ServerSettings(Settings):
     """What `storage_demo` needs to know. Frozen."""
 
-    host: Annotated[str, Field(pattern=_HOST.pattern)] = setting(
+    host: Annotated[str, Field(pattern=_HOST)] = setting(
         "127.0.0.1", "address to listen on", "an IP address or a host name"
     )
     port: Annotated[int, Field(ge=0, le=65535)] = setting(
         8383, "port to listen on; 0 lets the system choose", "a number from 0 to 65535"
     )
-    instance_name: Annotated[str, Field(pattern=_INSTANCE_NAME.pattern)] = setting(
+    instance_name: Annotated[str, Field(pattern=_INSTANCE_NAME)] = setting(
         _default_instance_name(), "name of this server in `/info`", "1 to 128 of A-Z a-z 0-9 . _ -"
     )
     log_level: Annotated[LogLevel, BeforeValidator(_upper)] = setting(

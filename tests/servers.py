@@ -38,9 +38,9 @@ class ServerProcess:
         """What it has logged."""
         return self._log.read_text("utf-8")
 
-    def wait_until_listening(self) -> None:
+    def wait_until_listening(self, patience_seconds: float) -> None:
         """Wait for the line that says where it listens."""
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + patience_seconds
         while time.monotonic() < deadline:
             found = _LISTENING.search(self.log)
             if found:
@@ -62,17 +62,20 @@ def serving(
     folder: Path,
     environ: Mapping[str, str] = MappingProxyType({"RS_API_TOKEN": ROOT_VALUE}),
     command: tuple[str, ...] = ("-m", "storage_demo"),
+    *,
+    interpreter: str = sys.executable,
+    patience_seconds: float = _PATIENCE_SECONDS,
 ) -> Iterator[ServerProcess]:
     """Run a server in `folder`, with its data in `folder/data`, on a port of the system's choice."""
     variables = {"RS_PORT": "0", **environ}
     log = folder / f"server-{time.monotonic_ns()}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, *command], cwd=folder, env=clean_environment(**variables), stderr=output
+            [interpreter, *command], cwd=folder, env=clean_environment(**variables), stderr=output
         )
     server = ServerProcess(process, log)
     try:
-        server.wait_until_listening()
+        server.wait_until_listening(patience_seconds)
         yield server
     finally:
         if process.poll() is None:

@@ -14,11 +14,12 @@ from reductauth import bootstrap
 from reductauth.actor import Identity
 from reductauth.authenticator import Authenticator
 from reductauth.bootstrap import NO_ADMINISTRATOR, Bootstrap
+from reductauth.buckets import BucketNames
 from reductauth.clock import Clock, SystemClock
 from reductauth.disabled import EVERYBODY, DisabledRegistry
 from reductauth.errors import AuthenticationError, ConfigurationError
 from reductauth.networks import NetworkList
-from reductauth.registry import BucketNames, TokenRegistry
+from reductauth.registry import TokenRegistry
 from reductauth.settings import Settings
 from reductauth.sqlite import SqliteStore
 from reductauth.sqlite.files import RegistryFolder

@@ -34,6 +34,7 @@ def bucket_routes(api: str) -> list[web.RouteDef]:
 @requires(FullAccess())
 async def create_bucket(request: web.Request) -> web.Response:
     """Make an empty bucket."""
+    await request.app[AUTH].registry.check_bucket_settled(_name(request))
     await request.app[ENGINE].create_bucket(_name(request), await read_settings_change(request))
     _log("created", request)
     return web.Response()

@@ -9,7 +9,7 @@ from reductauth.web import error_response, requires
 
 __all__ = ["fallback_route"]
 
-_PATH = "/{path:.*}"
+_PATH = r"/{path:[\s\S]*}"  # line breaks too, which a dot does not match
 
 
 def fallback_route() -> web.RouteDef:

@@ -20,7 +20,7 @@ _CHUNK_BYTES = 256 * 1024
 
 def record_routes(api: str) -> list[web.RouteDef]:
     """Routes below the path `api`."""
-    entry = f"{api}/b/{{bucket_name}}/{{entry_name:.+}}"
+    entry = f"{api}/b/{{bucket_name}}/{{entry_name:[\\s\\S]+}}"  # line breaks too: they get a proper refusal
     return [
         web.post(entry, write_record),
         web.get(entry, read_record),

@@ -80,7 +80,9 @@ def serve(tmp_path: Path, now: Now) -> Serve:
         environ = {"RS_DATA_PATH": str(tmp_path), **bootstrap, **variables}
         app = app or web.Application()
         reductauth.web.setup(app, Settings.from_environment(environ), environ=environ, clock=now)
-        async with TestServer(app) as server, TestClient(server) as client:
+        server = TestServer(app)
+        await server.start_server()  # first: a client whose server refuses to start is never closed
+        async with TestClient(server) as client:
             yield Caller(client, ROOT_VALUE)
 
     return serving

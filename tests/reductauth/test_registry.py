@@ -1,0 +1,787 @@
+"""Every rule of the registry, on a real store, with a clock that the tests set."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+import reductauth.sqlite.files
+from reductauth.actor import Actor, Identity
+from reductauth.authenticator import Authenticator
+from reductauth.draft import TokenDraft
+from reductauth.errors import (
+    AuthError,
+    InvalidInputError,
+    InvalidTokenError,
+    LastAdministratorError,
+    PermissionDeniedError,
+    ProvisionedTokenError,
+    RevokedTokenError,
+    StoreUnavailableError,
+    TokenExistsError,
+    TokenNotFoundError,
+)
+from reductauth.networks import NetworkList
+from reductauth.permissions import NO_PERMISSIONS, Action, Permissions
+from reductauth.registry import TokenRegistry
+from reductauth.sqlite import SqliteStore
+from reductauth.sqlite.files import FolderLock
+from reductauth.store import BucketIntent, IntentKind, UsageDelta
+from reductauth.token import Token, TokenStatus
+from tests.reductauth.store_contract import ADMINISTRATOR, DAY_US, NOW_US, SECOND_US, Gate
+
+ENVIRONMENT = Actor.environment()
+FULL = TokenDraft(ADMINISTRATOR)
+
+
+class Clock:
+    """A clock that the test sets."""
+
+    def __init__(self) -> None:
+        self.now_us = NOW_US
+
+    def __call__(self) -> int:
+        return self.now_us
+
+
+class EngineError(Exception):
+    """The engine could not do it."""
+
+
+@dataclass
+class World:
+    """A registry, and an engine of which only the buckets' names are told."""
+
+    store: SqliteStore
+    clock: Clock = field(default_factory=Clock)
+    buckets: set[str] = field(default_factory=set)
+    values: dict[str, str] = field(default_factory=dict)
+    """The latest value of each token."""
+
+    def __post_init__(self) -> None:
+        self.registry = TokenRegistry(self.store, self.store.key, self.clock, self.bucket_names)
+        self.authenticator = Authenticator(self.store, self.store.key)
+
+    async def bucket_names(self) -> set[str]:
+        """Which buckets the engine has."""
+        return self.buckets
+
+    async def create(self, name: str, draft: TokenDraft = FULL) -> Actor:
+        """Create a token and return it as an actor."""
+        self.values[name] = (await self.registry.create(ENVIRONMENT, name, draft)).value
+        return await self.actor(name)
+
+    async def actor(self, name: str) -> Actor:
+        """A token as it would act with its latest value."""
+        found = await self.store.find(self.store.key.digest(self.values[name]))
+        assert found is not None
+        return Actor.of(Identity(found.token, found.secret.secret_id))
+
+    async def edit(self, name: str, **fields: Any) -> None:
+        """Change a token behind the registry's back."""
+        token = await self.registry.token(name)
+        await self.store.change(lambda t: t.replace(replace(token, **fields)))
+
+    async def works(self, value: str) -> bool:
+        """Whether a value is let in."""
+        answer = await self.authenticator.authenticate(value, None, self.clock.now_us)
+        return isinstance(answer, Identity)
+
+    async def opens(self, name: str, action: Action = Action.READ) -> set[str]:
+        """Which of the buckets `a` `b` `ab` a token may reach, asked anew."""
+        found = await self.store.find(self.store.key.digest(self.values[name]))
+        assert found is not None
+        return {bucket for bucket in ("a", "b", "ab") if found.token.permissions.allows(action, bucket)}
+
+    async def state(self) -> tuple[list[Token], dict[str, bool], list[BucketIntent]]:
+        """All that a change could change: the tokens, which values work, the intents."""
+        works = {name: await self.works(value) for name, value in self.values.items()}
+        intents = await self.store.change(lambda t: t.bucket_intents())
+        return await self.registry.tokens(), works, intents
+
+
+@pytest_asyncio.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    """Give an empty registry."""
+    store = SqliteStore.open(tmp_path / "auth")
+    yield World(store)
+    await store.close()
+
+
+@pytest_asyncio.fixture
+async def beside(world: World, tmp_path: Path) -> AsyncIterator[World]:
+    """Give the same registry as another process has it."""
+    store = SqliteStore.open(tmp_path / "auth")
+    yield World(store, world.clock, world.buckets, world.values)
+    await store.close()
+
+
+async def refused(world: World, kind: type[AuthError], message: str, change: Awaitable[object]) -> None:
+    """Check that a change is refused with exactly this message, and changes nothing."""
+    before = await world.state()
+    with pytest.raises(kind, match=f"^{re.escape(message)}$"):
+        await change
+    assert await world.state() == before
+
+
+# -- create, list, show -------------------------------------------------------------------------------------
+
+
+async def test_create(world: World) -> None:
+    """A new token is what its draft says; its value works, is shown once, and is told by no other call."""
+    admin = await world.create("admin")
+    world.clock.now_us += 7
+    draft = TokenDraft(
+        Permissions.of(read=["a"], write=["b*"]),
+        description="what for",
+        valid_from_us=NOW_US - 5,
+        expires_at_us=NOW_US + DAY_US,
+        ttl_seconds=60,
+        allowlist=NetworkList.of(["10.1.2.3/8"]),
+    )
+    minted = await world.registry.create(admin, "robot", draft)
+    token = await world.registry.token("robot")
+    assert token == Token(
+        token.token_id,
+        "robot",
+        Permissions.of(read=["a"], write=["b*"]),
+        created_at_us=NOW_US + 7,
+        updated_at_us=NOW_US + 7,
+        created_by="admin",
+        description="what for",
+        valid_from_us=NOW_US - 5,
+        expires_at_us=NOW_US + DAY_US,
+        ttl_seconds=60,
+        allowlist=NetworkList.of(["10.0.0.0/8"]),
+    )
+    assert re.fullmatch(r"robot-rsat1[0-9A-Za-z]{49}", minted.value)
+    assert minted.created_at_us == NOW_US + 7
+    answer = await world.authenticator.authenticate(minted.value, "10.9.9.9", NOW_US + 8)
+    assert isinstance(answer, Identity)
+    assert answer.token.name == "robot"
+    shown = repr([await world.registry.tokens(), token, minted, answer])
+    assert minted.value not in shown
+    assert minted.value[-49:] not in shown
+
+
+async def test_a_token_of_the_environment(world: World) -> None:
+    """Who created a token is written down: `environment` where no token did."""
+    await world.create("a")
+    assert (await world.registry.token("a")).created_by == "environment"
+
+
+async def test_list_and_show(world: World) -> None:
+    """The list is by name; what is not there is not found."""
+    for name in ("b", "a", "C"):
+        await world.create(name)
+    assert [token.name for token in await world.registry.tokens()] == ["C", "a", "b"]
+    assert (await world.registry.token("b")).name == "b"
+    for name in ("c", "B", "ab"):
+        with pytest.raises(TokenNotFoundError, match=f"^Token '{name}' doesn't exist$"):
+            await world.registry.token(name)
+
+
+EMPTY_NAME = "Token name can't be empty"
+BAD_NAME = "Token name can contain only letters, digits and [-,_,.] symbols"
+BAD_NAMES = ["a b", "a/b", "a\n", "\n", "é", "a\0", "a'b", "*", "$a", "x" * 129, "\N{KELVIN SIGN}", "\udc80"]
+
+
+@pytest.mark.parametrize(("name", "message"), [("", EMPTY_NAME), *((name, BAD_NAME) for name in BAD_NAMES)])
+async def test_names_that_no_token_has(world: World, name: str, message: str) -> None:
+    """An ill-formed name is refused by every call, before anything else."""
+    await world.create("admin")
+    registry = world.registry
+    for change in (
+        registry.create(ENVIRONMENT, name, FULL),
+        registry.rotate(ENVIRONMENT, name),
+        registry.delete(ENVIRONMENT, name),
+        registry.token(name),
+    ):
+        await refused(world, InvalidInputError, message, change)
+
+
+@pytest.mark.parametrize("name", ["a", ".", "..", "-", "x" * 128, "init-token", "me", "0", "A.b_c-d"])
+async def test_names_that_a_token_may_have(world: World, name: str) -> None:
+    """A good name can be created, shown, rotated and deleted, and its value works."""
+    await world.create("admin")
+    minted = await world.registry.create(ENVIRONMENT, name, TokenDraft())
+    assert await world.works(minted.value)
+    assert (await world.registry.token(name)).permissions == NO_PERMISSIONS
+    assert await world.works((await world.registry.rotate(ENVIRONMENT, name)).value)
+    await world.registry.delete(ENVIRONMENT, name)
+
+
+BAD_DRAFTS: list[tuple[str, TokenDraft, str]] = [
+    ("ttl of nothing", TokenDraft(ttl_seconds=0), "Token TTL must be greater than zero"),
+    ("negative ttl", TokenDraft(ttl_seconds=-1), "Token TTL must be greater than zero"),
+    (
+        "ttl that can't be kept",
+        TokenDraft(ttl_seconds=2**63),
+        "Token TTL must be at most 9223372036854775807 seconds",
+    ),
+    ("expired", TokenDraft(expires_at_us=NOW_US - 1), "Token expiration date must not be in the past"),
+    ("expires now", TokenDraft(expires_at_us=NOW_US), "Token expiration date must not be in the past"),
+    (
+        "never valid",
+        TokenDraft(valid_from_us=NOW_US + 9, expires_at_us=NOW_US + 9),
+        "Token must become valid before it expires",
+    ),
+    (
+        "description",
+        TokenDraft(description="x" * 1_001),
+        "Token description can have at most 1000 characters, got 1001",
+    ),
+]
+
+
+@pytest.mark.parametrize(("draft", "message"), [pytest.param(d, m, id=name) for name, d, m in BAD_DRAFTS])
+async def test_drafts_that_are_refused(world: World, draft: TokenDraft, message: str) -> None:
+    """A wish that cannot be granted at the moment of the change creates nothing."""
+    await refused(world, InvalidInputError, message, world.registry.create(ENVIRONMENT, "a", draft))
+
+
+async def test_the_longest_of_everything(world: World) -> None:
+    """What is just within the bounds is kept as it is."""
+    draft = TokenDraft(
+        Permissions.of(read=[f"b{number}" for number in range(1_000)]),
+        description="x" * 1_000,
+        ttl_seconds=2**63 - 1,
+        expires_at_us=NOW_US + 1,
+    )
+    await world.create("x" * 128, draft)
+    token = await world.registry.token("x" * 128)
+    assert (token.permissions, token.description) == (draft.permissions, draft.description)
+    assert (token.ttl_seconds, token.expires_at_us) == (2**63 - 1, NOW_US + 1)
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"revoked_at_us": NOW_US}, {"expires_at_us": NOW_US}, {"active": False}]
+)
+async def test_a_name_is_taken_until_its_token_is_deleted(world: World, fields: dict[str, Any]) -> None:
+    """Also the name of a token that works no more."""
+    await world.create("a")
+    await world.edit("a", **fields)
+    message = "Token 'a' already exists"
+    await refused(world, TokenExistsError, message, world.registry.create(ENVIRONMENT, "a", TokenDraft()))
+
+
+async def test_parallel_creations_of_one_name(world: World, beside: World) -> None:
+    """Of 50 at once, in two processes, one succeeds, and only the value that was returned works."""
+    creations = [one.registry.create(ENVIRONMENT, "a", FULL) for one in [world, beside] * 25]
+    answers = await asyncio.gather(*creations, return_exceptions=True)
+    minted = [answer for answer in answers if not isinstance(answer, BaseException)]
+    assert [type(answer) for answer in answers].count(TokenExistsError) == 49
+    assert len(minted) == 1
+    assert await world.works(minted[0].value)
+    assert await world.store.change(lambda t: len(t.secrets(t.tokens()[0].token_id))) == 1
+
+
+# -- rotate -------------------------------------------------------------------------------------------------
+
+
+async def test_rotate(world: World) -> None:
+    """The old value dies at once, the new one works, and the token is the same but for its age."""
+    await world.create("admin")
+    await world.create("a", TokenDraft(Permissions.of(read=["a"]), description="kept"))
+    before, old = await world.registry.token("a"), world.values["a"]
+    assert await world.works(old)
+    world.clock.now_us += 5
+    minted = await world.registry.rotate(await world.actor("admin"), "a")
+    assert await world.works(minted.value)
+    assert not await world.works(old)
+    assert minted.value != old
+    assert minted.created_at_us == NOW_US + 5
+    assert await world.registry.token("a") == replace(
+        before, created_at_us=NOW_US + 5, updated_at_us=NOW_US + 5
+    )
+
+
+async def test_rotation_begins_the_idle_time_anew(world: World) -> None:
+    """A token that was idle too long works again once it is rotated: only its value was forgotten."""
+    await world.create("a", TokenDraft(ttl_seconds=10))
+    world.clock.now_us += 11 * SECOND_US
+    assert not await world.works(world.values["a"])
+    value = (await world.registry.rotate(ENVIRONMENT, "a")).value
+    assert await world.works(value)
+    assert (await world.registry.token("a")).status_at(world.clock.now_us) is TokenStatus.ACTIVE
+
+
+async def test_rotating_the_only_administrator(world: World) -> None:
+    """It stays one, and may rotate itself; its old value can do nothing more."""
+    admin = await world.create("admin")
+    world.values["admin"] = (await world.registry.rotate(admin, "admin")).value
+    await refused(world, InvalidTokenError, "Invalid token", world.registry.rotate(admin, "admin"))
+    await world.registry.rotate(await world.actor("admin"), "admin")
+
+
+async def test_an_inactive_token_can_be_rotated(world: World) -> None:
+    """Rotation does not switch a token on."""
+    await world.create("a", TokenDraft(active=False))
+    assert not await world.works((await world.registry.rotate(ENVIRONMENT, "a")).value)
+
+
+@pytest.mark.parametrize("after_us", [0, 1, DAY_US])
+async def test_an_expired_token_is_not_rotated(world: World, after_us: int) -> None:
+    """From the very moment of its expiry on."""
+    await world.create("a", TokenDraft(expires_at_us=NOW_US + DAY_US))
+    world.clock.now_us = NOW_US + DAY_US - 1
+    await world.registry.rotate(ENVIRONMENT, "a")
+    world.clock.now_us = NOW_US + DAY_US + after_us
+    message = "Can't rotate expired token 'a'"
+    await refused(world, InvalidInputError, message, world.registry.rotate(ENVIRONMENT, "a"))
+
+
+async def test_a_revoked_token_is_not_rotated(world: World) -> None:
+    """Revocation is final, and said before expiry."""
+    await world.create("a")
+    await world.edit("a", revoked_at_us=NOW_US, expires_at_us=NOW_US)
+    message = "Token 'a' is revoked"
+    await refused(world, RevokedTokenError, message, world.registry.rotate(ENVIRONMENT, "a"))
+
+
+async def test_unknown_tokens(world: World) -> None:
+    """What is not there can be neither rotated nor deleted."""
+    await world.create("admin")
+    for change in (world.registry.rotate(ENVIRONMENT, "a"), world.registry.delete(ENVIRONMENT, "a")):
+        await refused(world, TokenNotFoundError, "Token 'a' doesn't exist", change)
+
+
+async def test_provisioned_tokens(world: World) -> None:
+    """They are changed where they are provisioned, by nobody else."""
+    admin = await world.create("admin")
+    await world.create("a")
+    await world.edit("a", is_provisioned=True)
+    for actor in (admin, ENVIRONMENT):
+        rotation, deletion = world.registry.rotate(actor, "a"), world.registry.delete(actor, "a")
+        await refused(world, ProvisionedTokenError, "Can't rotate provisioned token 'a'", rotation)
+        await refused(world, ProvisionedTokenError, "Can't remove provisioned token 'a'", deletion)
+
+
+# -- delete -------------------------------------------------------------------------------------------------
+
+
+async def test_delete(world: World) -> None:
+    """The value dies at once, and a second deletion finds nothing."""
+    admin = await world.create("admin")
+    await world.create("a", TokenDraft())
+    assert await world.works(world.values["a"])
+    await world.registry.delete(admin, "a")
+    assert not await world.works(world.values["a"])
+    assert [token.name for token in await world.registry.tokens()] == ["admin"]
+    deletion = world.registry.delete(admin, "a")
+    await refused(world, TokenNotFoundError, "Token 'a' doesn't exist", deletion)
+
+
+async def test_a_name_that_is_taken_again(world: World) -> None:
+    """The new token is another one: nothing of the old, neither value nor grants nor history."""
+    admin = await world.create("admin")
+    first = await world.create("a", TokenDraft(Permissions.of(read=["a"]), description="x", ttl_seconds=5))
+    old_value, old = world.values["a"], await world.registry.token("a")
+    assert await world.works(old_value)
+    assert first.secret_id is not None
+    used = UsageDelta(old.token_id, first.secret_id, "2027-01-15", 1, 0, 0, 0, NOW_US, "10.0.0.1")
+    await world.store.change(lambda t: t.add_usage([used]))
+    await world.registry.delete(admin, "a")
+    await world.create("a", TokenDraft())
+    new = await world.registry.token("a")
+    assert not await world.works(old_value)
+    assert await world.works(world.values["a"])
+    assert new == Token(new.token_id, "a", NO_PERMISSIONS, NOW_US, NOW_US)
+    assert new.token_id != old.token_id
+
+
+async def test_an_administrator_may_delete_itself(world: World) -> None:
+    """If another one remains; then it can do nothing more."""
+    await world.create("admin")
+    leaving = await world.create("leaving")
+    await world.registry.delete(leaving, "leaving")
+    await refused(world, InvalidTokenError, "Invalid token", world.registry.delete(leaving, "admin"))
+
+
+LAST = "Can't remove token 'admin': at least one full-access token must remain"
+NO_SUBSTITUTES: list[tuple[str, dict[str, Any]]] = [
+    ("no full access", {"permissions": Permissions.of(read=["*"], write=["*"])}),
+    ("expired", {"expires_at_us": NOW_US}),
+    ("will expire", {"expires_at_us": NOW_US + DAY_US}),
+    ("may be idle", {"ttl_seconds": 10**9}),
+    ("inactive", {"active": False}),
+    ("scheduled", {"valid_from_us": NOW_US + 1}),
+    ("revoked", {"revoked_at_us": NOW_US}),
+    ("tied to addresses", {"allowlist": NetworkList.of(["0.0.0.0/0", "::/0"])}),
+]
+
+
+@pytest.mark.parametrize("fields", [pytest.param(fields, id=name) for name, fields in NO_SUBSTITUTES])
+async def test_the_last_usable_administrator_stays(world: World, fields: dict[str, Any]) -> None:
+    """Another full-access token counts only if it is usable now, for good and from anywhere."""
+    admin = await world.create("admin")
+    await world.create("other")
+    await world.edit("other", **fields)
+    for actor in (admin, ENVIRONMENT):
+        deletion = world.registry.delete(actor, "admin")
+        await refused(world, LastAdministratorError, LAST, deletion)
+    await world.registry.delete(admin, "other")
+
+
+async def test_an_administrator_without_a_value_is_no_substitute(world: World) -> None:
+    """Nobody can present it."""
+    await world.create("admin")
+    await world.create("other")
+    other = await world.registry.token("other")
+    await world.store.change(lambda t: t.remove_secrets(other.token_id))
+    await refused(world, LastAdministratorError, LAST, world.registry.delete(ENVIRONMENT, "admin"))
+
+
+async def test_two_administrators_delete_each_other(world: World, beside: World) -> None:
+    """At once, in one process or in two: one goes, the other stays, and never do both go."""
+    first, second = await world.create("first"), await world.create("second")
+    for other in [world, beside] * 10:
+        deletions = (world.registry.delete(first, "second"), other.registry.delete(second, "first"))
+        answers = await asyncio.gather(*deletions, return_exceptions=True)
+        # Whoever comes second is gone by then.
+        assert sorted(type(answer) for answer in answers if answer is not None) == [InvalidTokenError]
+        (left,) = await world.registry.tokens()
+        if left.name == "first":
+            second = await world.create("second")
+        else:
+            first = await world.create("first")
+
+
+# -- the actor, looked up again -----------------------------------------------------------------------------
+
+ENDS: list[tuple[str, Callable[[World], Awaitable[Any]], type[AuthError], str]] = [
+    ("deleted", lambda w: w.registry.delete(ENVIRONMENT, "admin"), InvalidTokenError, "Invalid token"),
+    ("rotated", lambda w: w.registry.rotate(ENVIRONMENT, "admin"), InvalidTokenError, "Invalid token"),
+    ("expired", lambda w: w.edit("admin", expires_at_us=NOW_US), InvalidTokenError, "Invalid token"),
+    ("revoked", lambda w: w.edit("admin", revoked_at_us=NOW_US), InvalidTokenError, "Invalid token"),
+    ("inactive", lambda w: w.edit("admin", active=False), InvalidTokenError, "Invalid token"),
+    ("scheduled", lambda w: w.edit("admin", valid_from_us=NOW_US + 1), InvalidTokenError, "Invalid token"),
+    (
+        "idle",
+        lambda w: w.edit("admin", ttl_seconds=5, created_at_us=NOW_US - 6 * SECOND_US),
+        InvalidTokenError,
+        "Invalid token",
+    ),
+    (
+        "demoted",
+        lambda w: w.edit("admin", permissions=Permissions.of(read=["*"], write=["*"])),
+        PermissionDeniedError,
+        "Token 'admin' doesn't have full access",
+    ),
+    ("renamed by a new token", lambda w: take_name(w), InvalidTokenError, "Invalid token"),
+]
+
+
+async def take_name(world: World) -> None:
+    """Delete the actor and give its name, with full access, to another token."""
+    await world.registry.delete(ENVIRONMENT, "admin")
+    await world.registry.create(ENVIRONMENT, "admin", FULL)
+
+
+async def rename(world: World, actor: Actor) -> None:
+    """Rename a bucket."""
+    async with world.registry.renaming_bucket(actor, "a", "b"):
+        pytest.fail("the engine was told to rename")
+
+
+async def remove(world: World, actor: Actor) -> None:
+    """Remove a bucket."""
+    async with world.registry.removing_bucket(actor, "a"):
+        pytest.fail("the engine was told to remove")
+
+
+CHANGES: dict[str, Callable[[World, Actor], Awaitable[Any]]] = {
+    "create": lambda world, actor: world.registry.create(actor, "new", FULL),
+    "rotate": lambda world, actor: world.registry.rotate(actor, "victim"),
+    "delete": lambda world, actor: world.registry.delete(actor, "victim"),
+    "rename bucket": rename,
+    "remove bucket": remove,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize(("end", "kind", "message"), [pytest.param(*rest, id=name) for name, *rest in ENDS])
+async def test_an_actor_that_ended_after_it_was_authorized(
+    world: World,
+    change: Callable[[World, Actor], Awaitable[Any]],
+    end: Callable[[World], Awaitable[Any]],
+    kind: type[AuthError],
+    message: str,
+) -> None:
+    """Between the authorization of a request and its commit the actor ends: refused, and nothing changed."""
+    await world.create("other")
+    await world.create("victim", TokenDraft(Permissions.of(read=["a"])))
+    admin = await world.create("admin")
+    assert await world.works(world.values["admin"])
+    await end(world)
+    await refused(world, kind, message, change(world, admin))
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+async def test_an_actor_without_full_access(
+    world: World, change: Callable[[World, Actor], Awaitable[Any]]
+) -> None:
+    """A token that never had full access changes nothing here, whatever it may do to buckets."""
+    await world.create("other")
+    await world.create("victim", TokenDraft(Permissions.of(read=["a"])))
+    writer = await world.create("writer", TokenDraft(Permissions.of(read=["*"], write=["*"])))
+    message = "Token 'writer' doesn't have full access"
+    await refused(world, PermissionDeniedError, message, change(world, writer))
+
+
+async def test_an_actor_that_ends_in_the_same_commit(world: World) -> None:
+    """The end of an actor counts for the changes behind it, also when they share its commit."""
+    await world.create("other")
+    admin = await world.create("admin")
+    gate = Gate(world.store)
+    await gate.reached()
+    deletion = asyncio.ensure_future(world.registry.delete(ENVIRONMENT, "admin"))
+    await asyncio.sleep(0)
+    creation = asyncio.ensure_future(world.registry.create(admin, "new", FULL))
+    await asyncio.sleep(0)
+    await gate.open()
+    await deletion
+    with pytest.raises(InvalidTokenError):
+        await creation
+    assert [token.name for token in await world.registry.tokens()] == ["other"]
+
+
+async def test_an_actor_in_its_grace_period(world: World) -> None:
+    """An old value acts until its grace period is over, not after."""
+    admin = await world.create("admin")
+    world.store._lookups.execute("UPDATE secrets SET expires_at_us = ?", (NOW_US + 10,))
+    world.clock.now_us = NOW_US + 9
+    await world.create("other")
+    await world.registry.create(admin, "a", TokenDraft())
+    world.clock.now_us = NOW_US + 10
+    creation = world.registry.create(admin, "b", TokenDraft())
+    await refused(world, InvalidTokenError, "Invalid token", creation)
+
+
+# -- buckets renamed and removed ----------------------------------------------------------------------------
+
+GRANTS = {
+    "exact": TokenDraft(Permissions.of(read=["a", "ab"], write=["a"])),
+    "target": TokenDraft(Permissions.of(read=["b"])),
+    "both": TokenDraft(Permissions.of(read=["b", "a"], write=["a", "a*"])),
+    "wildcard": TokenDraft(Permissions.of(read=["*"], write=["a*"])),
+    "full": FULL,
+}
+
+
+@pytest_asyncio.fixture
+async def granted(world: World) -> World:
+    """Give a registry with grants on the buckets of an engine."""
+    for name, draft in GRANTS.items():
+        await world.create(name, draft)
+    world.buckets.update({"a", "ab"})
+    return world
+
+
+async def permissions_of(world: World) -> dict[str, Permissions]:
+    """What each token may do, as it is written."""
+    return {token.name: token.permissions for token in await world.registry.tokens()}
+
+
+UNCHANGED = {name: draft.permissions for name, draft in GRANTS.items()}
+RENAMED = {
+    **UNCHANGED,
+    "exact": Permissions.of(read=["b", "ab"], write=["b"]),
+    "both": Permissions.of(read=["b"], write=["b", "a*"]),
+}
+REMOVED = {
+    **UNCHANGED,
+    "exact": Permissions.of(read=["ab"]),
+    "both": Permissions.of(read=["b"], write=["a*"]),
+}
+
+
+async def test_grants_follow_a_renamed_bucket(granted: World) -> None:
+    """Exact grants name the new bucket; a new bucket of the old name is closed; wildcards are as they were."""
+    actor = await granted.actor("full")
+    async with granted.registry.renaming_bucket(actor, "a", "b"):
+        granted.buckets.remove("a")
+        granted.buckets.add("b")
+    assert await permissions_of(granted) == RENAMED
+    assert await granted.opens("exact") == {"b", "ab"}
+    assert await granted.opens("exact", Action.WRITE) == {"b"}
+    assert await granted.opens("wildcard") == {"a", "b", "ab"}
+    assert await granted.store.change(lambda t: t.bucket_intents()) == []
+
+
+async def test_grants_end_with_a_removed_bucket(granted: World) -> None:
+    """A bucket that is made anew under the name opens to nobody but wildcards and full access."""
+    async with granted.registry.removing_bucket(ENVIRONMENT, "a"):
+        granted.buckets.remove("a")
+    assert await permissions_of(granted) == REMOVED
+    assert await granted.opens("exact") == {"ab"}
+    assert await granted.opens("wildcard") == {"a", "b", "ab"}
+
+
+async def test_a_bucket_that_goes_round(granted: World) -> None:
+    """There and back again: grants are where they were, and nowhere else."""
+    for old, new in (("a", "c"), ("c", "d"), ("d", "a")):
+        async with granted.registry.renaming_bucket(ENVIRONMENT, old, new):
+            granted.buckets.remove(old)
+            granted.buckets.add(new)
+    assert await permissions_of(granted) == UNCHANGED
+
+
+async def test_exact_grants_are_suspended_meanwhile(granted: World, beside: World) -> None:
+    """While the engine works neither name opens to an exact grant, in any process; other grants do."""
+    for one in (granted, beside):
+        assert await one.opens("exact") == {"a", "ab"}
+    async with granted.registry.renaming_bucket(ENVIRONMENT, "a", "b"):
+        for one in (granted, beside):
+            assert await one.opens("exact") == {"ab"}
+            assert await one.opens("target") == set()
+            assert await one.opens("wildcard") == {"a", "b", "ab"}
+            assert await one.opens("full") == {"a", "b", "ab"}
+    for one in (granted, beside):
+        assert await one.opens("exact") == {"b", "ab"}
+
+
+@pytest.mark.parametrize("has_names", [True, False])
+async def test_an_engine_that_fails(granted: World, has_names: bool) -> None:
+    """What it raises reaches the caller, and the grants are as they were."""
+    names = granted.bucket_names if has_names else None
+    registry = TokenRegistry(granted.store, granted.store.key, granted.clock, names)
+    with pytest.raises(EngineError):
+        async with registry.renaming_bucket(ENVIRONMENT, "a", "b"):
+            raise EngineError
+    with pytest.raises(EngineError):
+        async with registry.removing_bucket(ENVIRONMENT, "a"):
+            raise EngineError
+    assert await permissions_of(granted) == UNCHANGED
+    assert await granted.opens("exact") == {"a", "ab"}
+    assert await granted.store.change(lambda t: t.bucket_intents()) == []
+
+
+async def test_an_engine_that_fails_after_it_has_done_it(granted: World) -> None:
+    """It is asked which buckets there are, so the grants follow what happened, not what was said."""
+    with pytest.raises(EngineError):
+        async with granted.registry.renaming_bucket(ENVIRONMENT, "a", "b"):
+            granted.buckets.remove("a")
+            granted.buckets.add("b")
+            raise EngineError
+    assert await permissions_of(granted) == RENAMED
+
+
+@pytest.mark.parametrize("target", ["b*", "*", "", "a b", "a/b", "b\n", "é", "$", "$*", "$a*"])
+async def test_names_that_no_bucket_has(granted: World, target: str) -> None:
+    """A rename to what is not a bucket's name is refused before the engine hears of it."""
+    before = await granted.state()
+    with pytest.raises(InvalidInputError):
+        async with granted.registry.renaming_bucket(ENVIRONMENT, "a", target):
+            pytest.fail("the engine was told to rename")
+    assert await granted.state() == before
+
+
+# What a crash leaves: the intent, the buckets that the engine has then, and what the grants must become.
+CRASHES: list[tuple[str, str | None, set[str], dict[str, Permissions]]] = [
+    ("rename not begun", "b", {"a", "ab"}, UNCHANGED),
+    ("rename done", "b", {"b", "ab"}, RENAMED),
+    ("rename refused, the target exists", "b", {"a", "b", "ab"}, UNCHANGED),
+    ("removal not begun", None, {"a", "ab"}, UNCHANGED),
+    ("removal done", None, {"ab"}, REMOVED),
+]
+
+
+@pytest.mark.parametrize(
+    ("new", "left", "expected"), [pytest.param(*rest, id=name) for name, *rest in CRASHES]
+)
+@pytest.mark.parametrize("way", ["cancelled", "killed"])
+async def test_an_intent_that_a_crash_left(
+    granted: World, way: str, new: str | None, left: set[str], expected: dict[str, Permissions]
+) -> None:
+    """It suspends the grants until the next start, which asks the engine and settles it."""
+    if way == "killed":
+        kind = IntentKind.REMOVE if new is None else IntentKind.RENAME
+        await granted.store.change(lambda t: t.add_bucket_intent(kind, "a", new, NOW_US))
+    else:
+        await cancel_inside(granted, new)
+    granted.buckets.clear()
+    granted.buckets.update(left)
+    assert len(await granted.store.change(lambda t: t.bucket_intents())) == 1
+    assert await granted.opens("exact") == {"ab"}
+    assert await granted.opens("wildcard") == {"a", "b", "ab"}
+
+    for _ in range(2):
+        await granted.registry.settle_bucket_intents()
+        assert await permissions_of(granted) == expected
+        assert await granted.store.change(lambda t: t.bucket_intents()) == []
+    assert await granted.opens("exact") == {
+        name for name in ("a", "b", "ab") if expected["exact"].allows(Action.READ, name)
+    }
+
+
+async def cancel_inside(world: World, new: str | None) -> None:
+    """Have a caller go away while the engine works."""
+    inside = asyncio.Event()
+
+    async def change() -> None:
+        block = (
+            world.registry.removing_bucket(ENVIRONMENT, "a")
+            if new is None
+            else world.registry.renaming_bucket(ENVIRONMENT, "a", new)
+        )
+        async with block:
+            inside.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(change())
+    await inside.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_intents_are_settled_in_their_order(granted: World) -> None:
+    """Grants follow a bucket that was renamed twice before anything was settled."""
+    for old, new in (("a", "b"), ("b", "c")):
+        await granted.store.change(
+            lambda t, old=old, new=new: t.add_bucket_intent(IntentKind.RENAME, old, new, NOW_US)
+        )
+    granted.buckets.clear()
+    granted.buckets.add("c")
+    await granted.registry.settle_bucket_intents()
+    assert (await granted.registry.token("exact")).permissions == Permissions.of(
+        read=["c", "ab"], write=["c"]
+    )
+
+
+async def test_a_change_that_cannot_be_settled(
+    granted: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine has renamed and the registry can't be written: grants stay suspended until it can."""
+    monkeypatch.setattr(reductauth.sqlite.files, "_LOCK_TIMEOUT_SECONDS", 0.1)
+    lock = FolderLock(tmp_path / "auth" / "auth.lock")
+    with contextlib.ExitStack() as others, pytest.raises(StoreUnavailableError):
+        async with granted.registry.renaming_bucket(ENVIRONMENT, "a", "b"):
+            granted.buckets.remove("a")
+            granted.buckets.add("b")
+            others.enter_context(lock.held())
+    lock.close()
+    assert await permissions_of(granted) == UNCHANGED
+    assert await granted.opens("exact") == {"ab"}
+    await granted.registry.settle_bucket_intents()
+    assert await permissions_of(granted) == RENAMED
+    assert await granted.opens("exact") == {"b", "ab"}
+
+
+async def test_permissions_of_who_comes_after(granted: World) -> None:
+    """Grants that are given after a rename are left alone by it."""
+    async with granted.registry.renaming_bucket(ENVIRONMENT, "a", "b"):
+        granted.buckets.remove("a")
+        granted.buckets.add("b")
+    await granted.create("later", TokenDraft(Permissions.of(read=["a"])))
+    await granted.registry.settle_bucket_intents()
+    assert await granted.opens("later") == {"a"}

@@ -1,0 +1,169 @@
+"""The README and the configuration examples are true: their commands and snippets are run."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from yarl import URL
+
+from reductauth.bootstrap import SECRET_VARIABLES
+from reductauth.web.schema import parse_draft
+from storage_demo.settings import ServerSettings
+from tests.servers import ServerProcess, clean_environment, serving
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+VALUE = "change-me-to-a-long-random-value"
+
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(language: str) -> list[str]:
+    return [text for found, text in BLOCK.findall(README) if found == language]
+
+
+def steady(text: str) -> str:
+    """What differs from run to run: the random part of values, and times."""
+    text = re.sub(r"rsat1[0-9A-Za-z]{49}", "rsat1<random>", text)
+    text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", "<time>", text)
+    return text.replace('"last_access":null', '"last_access":"<time>"')  # it may lag by seconds
+
+
+def run_console(session: str, server: ServerProcess) -> tuple[list[str], list[str]]:
+    """Run the `$` lines of a session in one shell against a server; return expected and real output, line by line."""
+    commands = [line[2:] for line in session.splitlines() if line.startswith("$ ")]
+    expected = [line for line in session.splitlines() if not line.startswith("$ ")]
+    script = "\n".join(f"{command}\necho" for command in commands).replace(
+        "127.0.0.1:8383", str(URL(server.url).authority)
+    )
+    quiet = script.replace("curl ", "curl --silent --show-error ")
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", quiet],
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stderr == ""
+    return expected, [line for line in done.stdout.splitlines() if line]
+
+
+@contextmanager
+def copied_project(folder: Path) -> Iterator[Path]:
+    """A copy of what git tracks, as a clone would have it."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        if (ROOT / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    yield folder
+
+
+def test_the_run_command_and_its_session(tmp_path: Path) -> None:
+    """Word for word in a fresh clone: it installs, it starts, and curl prints what the README shows."""
+    (command,) = [text.strip() for text in blocks("sh") if "scripts/serve" in text]
+    first, second, *_ = blocks("console")
+    with copied_project(tmp_path) as project:
+        script = project / "command.sh"
+        script.write_text(f"exec env {command}\n")
+        with serving(project, {}, (str(script),), interpreter="sh", patience_seconds=300) as server:
+            expected, real = run_console(first + second, server)
+            assert [steady(line) for line in real] == [steady(line) for line in expected]
+            assert server.stop() == 0
+        assert (project / "data" / "auth" / "auth.db").exists()
+
+
+def test_the_engine_of_your_own(tmp_path: Path) -> None:
+    """The snippet runs as it stands, in fifteen lines, and guards its bucket."""
+    (snippet,) = blocks("python")
+    lines = [line for line in snippet.splitlines() if line.strip() and not line.startswith("#")]
+    assert len(lines) <= 15
+    (tmp_path / "engine.py").write_text(snippet.replace("run(app)", "run(app, port=0)") + "\n")
+    (tmp_path / "logged.py").write_text(
+        "import logging, runpy\nlogging.basicConfig(level='INFO')\nrunpy.run_path('engine.py')\n"
+    )
+    with serving(tmp_path, {"RS_API_TOKEN": VALUE}, ("logged.py",)) as server:
+        expected, real = run_console(blocks("console")[2], server)
+        assert real == expected
+
+
+def test_the_test_command() -> None:
+    """The README's test command is the one that CI calls."""
+    (command,) = [text.strip() for text in blocks("sh") if "scripts/test" in text]
+    assert command == "scripts/test"
+    assert re.search(r"^scripts/test\b", (ROOT / ".ci" / "run").read_text("utf-8"), re.MULTILINE)
+    assert "-m pytest" in (ROOT / "scripts" / "test").read_text("utf-8")
+
+
+def test_the_body_in_the_readme_is_accepted() -> None:
+    """The nested body is one that the server takes."""
+    (body,) = blocks("json")
+    draft = parse_draft(body.encode())
+    assert (draft.ttl_seconds, draft.allowlist.entries) == (86_400, ("192.168.1.0/24", "2001:db8::7"))
+
+
+def test_the_table_of_variables() -> None:
+    """Every variable that is read is documented, with its default and meaning, and no other is."""
+    rows = re.findall(r"^\| `(RS_\w+)` \|(.*?)\|(.*?)\|$", README, re.MULTILINE)
+    documented = {name: (default.strip(), meaning.strip()) for name, default, meaning in rows}
+    secret = {name for name in SECRET_VARIABLES if not name.endswith("_FILE")}
+    fields = ServerSettings.model_fields
+    assert documented.keys() == secret | {ServerSettings.variable(name) for name in fields}
+    for name, field in fields.items():
+        default, meaning = documented[ServerSettings.variable(name)]
+        assert meaning == field.description
+        if name == "trusted_proxies":
+            assert default == ""
+        elif name == "instance_name":
+            assert default == "the machine's name"
+        else:
+            assert (
+                default
+                == f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
+            )
+
+
+@pytest.mark.parametrize("example", sorted((ROOT / "config").glob("*.env")), ids=lambda path: path.name)
+@pytest.mark.parametrize("with_optional_lines", [False, True])
+def test_configuration_examples_load(tmp_path: Path, example: Path, with_optional_lines: bool) -> None:
+    """As they are, and with each line that is commented out: what they show is right."""
+    text = example.read_text("utf-8").replace("/run/secrets", str(tmp_path))
+    (tmp_path / "reductauth_token").write_text("a-value-of-at-least-thirty-two-characters\n")
+    (tmp_path / "reductauth_first_token").write_text("a-value-of-at-least-thirty-two-characters\n")
+    (tmp_path / "reductauth_key").write_text("00" * 32 + "\n")
+    assignments = re.findall(rf"^{'#?' if with_optional_lines else ''}(RS_\w+)=(.*)$", text, re.MULTILINE)
+    environ = dict(assignments)
+    if with_optional_lines:
+        environ.pop("RS_INIT_API_TOKEN_FILE", None)  # shown as an alternative
+    assert environ
+    assert ServerSettings.unknown_variables(environ) == []
+    ServerSettings.from_environment(environ)
+
+
+def test_the_production_example_names_every_variable() -> None:
+    """Nothing that can be set is missing from it, by itself or by its twin that names a file."""
+    text = (ROOT / "config" / "production.env").read_text("utf-8")
+    named = {name.removesuffix("_FILE") for name in re.findall(r"^#?(RS_\w+)=", text, re.MULTILINE)}
+    known = {ServerSettings.variable(name) for name in ServerSettings.model_fields}
+    assert named == known | {name.removesuffix("_FILE") for name in SECRET_VARIABLES}
+
+
+def test_the_project_stands_alone() -> None:
+    """Nothing in it mentions what lies beside it."""
+    listed = subprocess.run(
+        ["git", "grep", "-l", "-e", r"\.\./shared", "-e", "design\\.md"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert [
+        name for name in listed.stdout.splitlines() if not name.startswith("tests/test_documentation")
+    ] == []
