@@ -159,14 +159,14 @@ async def test_one_upload_at_a_time_for_a_timestamp(home: Caller, tmp_path: Path
     go_on = asyncio.Event()
 
     async def slow() -> AsyncIterator[bytes]:
-        yield b"x" * 100_000
+        yield b"x" * 1_000_000
         await go_on.wait()
         raise ConnectionError("the client goes away")
 
     def files() -> list[Path]:
         return list((tmp_path / "storage" / "contents").iterdir())
 
-    headers = {"x-reduct-content-length": "200000"}
+    headers = {"x-reduct-content-length": "2000000"}
     upload = asyncio.create_task(home("POST", f"{ENTRY}?ts=1", slow(), headers))
     async with asyncio.timeout(5):
         while not files():
