@@ -32,22 +32,19 @@ class _Remembered:
     """A lookup that was made, and what of it can be decided by two comparisons.
 
     Between `good_from_us` and `good_until_us` the value is good, unless the token has an allowlist or a ttl:
-    then the window is empty and the whole decision is made each time.
+    then the window is empty and the whole decision is made each time. `identity` is the last one that was
+    returned: most clients come from one address.
     """
 
-    __slots__ = ("found", "generation", "good_from_us", "good_until_us", "last_access_us")
+    __slots__ = ("found", "generation", "good_from_us", "good_until_us", "identity", "last_access_us")
 
-    def __init__(self, found: Found, generation: int) -> None:
+    def __init__(self, found: Found, generation: int, address: str | None) -> None:
         token, secret = found.token, found.secret
         self.found = found
         self.generation = generation
+        self.identity = Identity(token, secret.secret_id, address)
         self.last_access_us = token.last_access_us or 0
-        if (
-            token.allowlist
-            or token.ttl_seconds is not None
-            or not token.active
-            or token.revoked_at_us is not None
-        ):
+        if token.allowlist or token.ttl_seconds is not None or not token.active or token.revoked_at_us is not None:
             self.good_from_us = self.good_until_us = 0
         else:
             self.good_from_us = token.valid_from_us or 0
@@ -62,37 +59,38 @@ class Authenticator:
 
     def __init__(self, store: TokenStore, key: RegistryKey, cache_size: int = DEFAULT_CACHE_SIZE) -> None:
         self._store = store
-        self._key = key
+        self._generation = store.generation
+        self._digest = key.digest
         self._cache_size = cache_size
         self._cache: dict[bytes, _Remembered] = {}
 
-    async def authenticate(
-        self, value: str, address: str | None, now_us: int
-    ) -> Identity | AuthenticationError:
+    async def authenticate(self, value: str, address: str | None, now_us: int) -> Identity | AuthenticationError:
         """Decide whether `value`, presented from `address` (None: unknown) at `now_us`, is a token's.
 
         Never suspends on a store that answers in place. Raises `StoreUnavailableError`.
         """
-        digest = self._key.digest(value)
-        generation = self._store.generation()
+        digest = self._digest(value)
+        generation = self._generation()
         remembered = self._cache.get(digest)
         if remembered is None or remembered.generation != generation:
             if len(value) > MAX_VALUE_LENGTH or shape_of(value) is Shape.MISTYPED:
                 return InvalidTokenError()
-            remembered = await self._look_up(digest, generation)
+            remembered = await self._look_up(digest, generation, address)
             if remembered is None:
                 return InvalidTokenError()
-        found = remembered.found
         if remembered.good_from_us <= now_us < remembered.good_until_us:
-            return Identity(found.token, found.secret.secret_id, address)
+            identity = remembered.identity
+            if identity.address != address:
+                identity = remembered.identity = Identity(identity.token, identity.secret_id, address)
+            return identity
         return await self._decide(digest, remembered, address, now_us)
 
-    async def _look_up(self, digest: bytes, generation: int) -> _Remembered | None:
+    async def _look_up(self, digest: bytes, generation: int, address: str | None) -> _Remembered | None:
         found = await self._store.find(digest)
         if found is None:
             self._cache.pop(digest, None)
             return None
-        remembered = _Remembered(found, generation)
+        remembered = _Remembered(found, generation, address)
         if generation % 2 == 0:
             cache = self._cache
             if len(cache) >= self._cache_size and digest not in cache:

@@ -28,6 +28,9 @@ class Action(StrEnum):
     WRITE = "write"
 
 
+_READ, _WRITE = Action.READ, Action.WRITE  # looking a member up on its enumeration is slow
+
+
 class Role(StrEnum):
     """A preset of permissions, named at creation."""
 
@@ -85,9 +88,6 @@ class _Grants:
             tuple(prefix for _, prefix in split if prefix is not None),
         )
 
-    def open(self, bucket: str) -> bool:
-        return bucket in self.exact or (bucket.startswith(self.prefixes) and not bucket.startswith("$"))
-
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
@@ -127,11 +127,13 @@ class Permissions:
         """Whether `action` may be done to `bucket`."""
         if self.full_access:
             return True
-        if action == Action.READ:
-            return self._read.open(bucket)
-        if action == Action.WRITE:
-            return self._write.open(bucket)
-        return False
+        if action == _READ:
+            grants = self._read
+        elif action == _WRITE:
+            grants = self._write
+        else:
+            return False
+        return bucket in grants.exact or (bucket.startswith(grants.prefixes) and not bucket.startswith("$"))
 
     def without_bucket(self, bucket: str) -> Permissions:
         """The same without the exact entries for `bucket`; wildcards are left alone."""

@@ -11,9 +11,11 @@ older copy of the registry was put back, with tokens in it that were revoked sin
 
 from __future__ import annotations
 
+import functools
 import mmap
 import os
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 from reductauth.errors import ConfigurationError
@@ -43,10 +45,12 @@ class Generation:
             os.close(descriptor)
         # One aligned 8-byte load or store: other processes see the old number or the new one.
         self._cell = memoryview(self._map).cast("Q")
+        self.read: Callable[[], int] = functools.partial(self._cell.__getitem__, 0)
+        """Return the counter as it is now: on every request, so in C."""
         self._check_not_ahead(path, kept)
 
     def _check_not_ahead(self, path: Path, kept: int) -> None:
-        value = self.value
+        value = self.read()
         if value % 2 == 0 and value > kept:
             self.close()
             raise ConfigurationError(
@@ -56,11 +60,6 @@ class Generation:
                     f"or, to accept this one, stop every server that uses the folder and remove {path}"
                 ]
             )
-
-    @property
-    def value(self) -> int:
-        """The counter as it is now."""
-        return self._cell[0]
 
     def begin(self) -> int:
         """Make the counter odd, and return the number it had."""

@@ -41,6 +41,8 @@ class SqliteStore:
         schema.check_version(self._lookups, str(folder.database))
         _check_key(self._lookups, key, folder)
         self._generation = _open_generation(folder, self._lookups)
+        self.generation = self._generation.read
+        """See `TokenStore.generation`."""
         self._writer = Writer(_connect(folder.database), folder, lock, self._generation, key.key_id)
         self._reads = _connect(folder.database)
         self._read_thread = ThreadPoolExecutor(1, "reductauth-reader")
@@ -72,14 +74,10 @@ class SqliteStore:
                 [f"{path}: can't keep a token registry here ({error.strerror})"]
             ) from None
 
-    def generation(self) -> int:
-        """See `TokenStore.generation`; 0.1 us."""
-        return self._generation.value
-
     async def find(self, digest: bytes) -> Found | None:
         """See `TokenStore.find`. One indexed read, in place: it never suspends."""
         try:
-            generation = self._generation.value
+            generation = self._generation.read()
             if generation != self._suspended_generation or generation % 2:
                 self._suspended = reader.suspended_buckets(self._lookups)
                 self._suspended_generation = generation
@@ -157,8 +155,8 @@ def _open_generation(folder: RegistryFolder, connection: sqlite3.Connection) -> 
     """Map the counter and bring it and its row together, after a crash for instance."""
     (kept,) = connection.execute("SELECT value FROM meta WHERE name = 'generation'").fetchone()
     generation = Generation(folder.generation_file, kept)
-    if generation.value != kept:
-        even = max(generation.value + generation.value % 2, kept) + 2
+    if generation.read() != kept:
+        even = max(generation.read() + generation.read() % 2, kept) + 2
         generation.begin()
         connection.execute("UPDATE meta SET value = ? WHERE name = 'generation'", (even,))
         generation.publish(even)

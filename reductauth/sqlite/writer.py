@@ -147,7 +147,7 @@ class Writer:
         # Between BEGIN IMMEDIATE and here no other process can write, so the lock is free or about to be.
         with self._lock.held():
             before = self._generation.begin()
-            even = self._generation.value + 1
+            even = self._generation.read() + 1
             try:
                 self._connection.execute("UPDATE meta SET value = ? WHERE name = 'generation'", (even,))
                 self._connection.execute("COMMIT")
