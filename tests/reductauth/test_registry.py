@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from reductauth.authenticator import Authenticator
 from reductauth.draft import TokenDraft
 from reductauth.errors import (
     AuthError,
+    BucketBusyError,
     InvalidInputError,
     InvalidTokenError,
     LastAdministratorError,
@@ -447,7 +449,7 @@ async def test_two_administrators_delete_each_other(world: World, beside: World)
         deletions = (world.registry.delete(first, "second"), other.registry.delete(second, "first"))
         answers = await asyncio.gather(*deletions, return_exceptions=True)
         # Whoever comes second is gone by then.
-        assert sorted(type(answer) for answer in answers if answer is not None) == [InvalidTokenError]
+        assert [type(answer) for answer in answers if answer is not None] == [InvalidTokenError]
         (left,) = await world.registry.tokens()
         if left.name == "first":
             second = await world.create("second")
@@ -456,6 +458,13 @@ async def test_two_administrators_delete_each_other(world: World, beside: World)
 
 
 # -- the actor, looked up again -----------------------------------------------------------------------------
+
+
+async def take_name(world: World) -> None:
+    """Delete the actor and give its name, with full access, to another token."""
+    await world.registry.delete(ENVIRONMENT, "admin")
+    await world.registry.create(ENVIRONMENT, "admin", FULL)
+
 
 ENDS: list[tuple[str, Callable[[World], Awaitable[Any]], type[AuthError], str]] = [
     ("deleted", lambda w: w.registry.delete(ENVIRONMENT, "admin"), InvalidTokenError, "Invalid token"),
@@ -476,14 +485,8 @@ ENDS: list[tuple[str, Callable[[World], Awaitable[Any]], type[AuthError], str]] 
         PermissionDeniedError,
         "Token 'admin' doesn't have full access",
     ),
-    ("renamed by a new token", lambda w: take_name(w), InvalidTokenError, "Invalid token"),
+    ("name taken by a new token", take_name, InvalidTokenError, "Invalid token"),
 ]
-
-
-async def take_name(world: World) -> None:
-    """Delete the actor and give its name, with full access, to another token."""
-    await world.registry.delete(ENVIRONMENT, "admin")
-    await world.registry.create(ENVIRONMENT, "admin", FULL)
 
 
 async def rename(world: World, actor: Actor) -> None:
@@ -520,6 +523,7 @@ async def test_an_actor_that_ended_after_it_was_authorized(
     await world.create("other")
     await world.create("victim", TokenDraft(Permissions.of(read=["a"])))
     admin = await world.create("admin")
+    world.buckets.add("a")
     assert await world.works(world.values["admin"])
     await end(world)
     await refused(world, kind, message, change(world, admin))
@@ -533,6 +537,7 @@ async def test_an_actor_without_full_access(
     await world.create("other")
     await world.create("victim", TokenDraft(Permissions.of(read=["a"])))
     writer = await world.create("writer", TokenDraft(Permissions.of(read=["*"], write=["*"])))
+    world.buckets.add("a")
     message = "Token 'writer' doesn't have full access"
     await refused(world, PermissionDeniedError, message, change(world, writer))
 
@@ -667,21 +672,29 @@ async def test_an_engine_that_fails(granted: World, has_names: bool) -> None:
 
 async def test_an_engine_that_fails_after_it_has_done_it(granted: World) -> None:
     """It is asked which buckets there are, so the grants follow what happened, not what was said."""
-    with pytest.raises(EngineError):
+
+    async def rename_and_fail() -> None:
         async with granted.registry.renaming_bucket(ENVIRONMENT, "a", "b"):
             granted.buckets.remove("a")
             granted.buckets.add("b")
             raise EngineError
+
+    with pytest.raises(EngineError):
+        await rename_and_fail()
     assert await permissions_of(granted) == RENAMED
 
 
 @pytest.mark.parametrize("target", ["b*", "*", "", "a b", "a/b", "b\n", "é", "$", "$*", "$a*"])
 async def test_names_that_no_bucket_has(granted: World, target: str) -> None:
-    """A rename to what is not a bucket's name is refused before the engine hears of it."""
+    """What is not the name of one bucket is refused before the engine hears of it: no wildcard is ever moved."""
     before = await granted.state()
     with pytest.raises(InvalidInputError):
         async with granted.registry.renaming_bucket(ENVIRONMENT, "a", target):
             pytest.fail("the engine was told to rename")
+    for new in ("c", None):
+        with pytest.raises(InvalidInputError):
+            async with changing(granted, target, new):
+                pytest.fail("the engine was told")
     assert await granted.state() == before
 
 
@@ -690,6 +703,7 @@ CRASHES: list[tuple[str, str | None, set[str], dict[str, Permissions]]] = [
     ("rename not begun", "b", {"a", "ab"}, UNCHANGED),
     ("rename done", "b", {"b", "ab"}, RENAMED),
     ("rename refused, the target exists", "b", {"a", "b", "ab"}, UNCHANGED),
+    ("rename, and both are gone", "b", {"ab"}, REMOVED),
     ("removal not begun", None, {"a", "ab"}, UNCHANGED),
     ("removal done", None, {"ab"}, REMOVED),
 ]
@@ -728,12 +742,7 @@ async def cancel_inside(world: World, new: str | None) -> None:
     inside = asyncio.Event()
 
     async def change() -> None:
-        block = (
-            world.registry.removing_bucket(ENVIRONMENT, "a")
-            if new is None
-            else world.registry.renaming_bucket(ENVIRONMENT, "a", new)
-        )
-        async with block:
+        async with changing(world, "a", new):
             inside.set()
             await asyncio.Event().wait()
 
@@ -744,18 +753,89 @@ async def cancel_inside(world: World, new: str | None) -> None:
         await task
 
 
-async def test_intents_are_settled_in_their_order(granted: World) -> None:
-    """Grants follow a bucket that was renamed twice before anything was settled."""
-    for old, new in (("a", "b"), ("b", "c")):
-        await granted.store.change(
-            lambda t, old=old, new=new: t.add_bucket_intent(IntentKind.RENAME, old, new, NOW_US)
-        )
+async def test_an_intent_of_which_nothing_can_be_learned(granted: World) -> None:
+    """Without an engine to ask, grants end: an administrator can give them again."""
+    await granted.store.change(lambda t: t.add_bucket_intent(IntentKind.RENAME, "a", "b", NOW_US))
+    registry = TokenRegistry(granted.store, granted.store.key, granted.clock)
+    await registry.settle_bucket_intents()
+    assert await permissions_of(granted) == REMOVED
+
+
+IMPOSSIBLE: list[tuple[str, str, str | None]] = [
+    ("rename what is not there", "ab", "b"),
+    ("rename onto what is there", "a", "x"),
+    ("rename what is not there onto what is", "ab", "x"),
+    ("rename to itself", "a", "a"),
+    ("remove what is not there", "ab", None),
+]
+
+
+@pytest.mark.parametrize(
+    ("bucket", "new"), [pytest.param(bucket, new, id=name) for name, bucket, new in IMPOSSIBLE]
+)
+async def test_a_step_that_the_engine_must_refuse(granted: World, bucket: str, new: str | None) -> None:
+    """A wrong name changes nothing: grants made in advance stay, and open nothing else."""
     granted.buckets.clear()
-    granted.buckets.add("c")
-    await granted.registry.settle_bucket_intents()
-    assert (await granted.registry.token("exact")).permissions == Permissions.of(
-        read=["c", "ab"], write=["c"]
-    )
+    granted.buckets.update({"a", "x"})
+    before = await granted.state()
+    with pytest.raises(EngineError):
+        async with changing(granted, bucket, new):
+            raise EngineError
+    assert await granted.state() == before
+
+
+async def test_a_step_that_became_possible(granted: World) -> None:
+    """A bucket that appeared just before the engine renamed it: the grants follow all the same."""
+    granted.buckets.remove("a")
+    async with granted.registry.renaming_bucket(ENVIRONMENT, "a", "b"):
+        granted.buckets.add("b")
+    assert await permissions_of(granted) == RENAMED
+
+
+def changing(world: World, bucket: str, new: str | None) -> AbstractAsyncContextManager[None]:
+    """Rename a bucket, or remove it if there is no new name."""
+    if new is None:
+        return world.registry.removing_bucket(ENVIRONMENT, bucket)
+    return world.registry.renaming_bucket(ENVIRONMENT, bucket, new)
+
+
+BUSY: list[tuple[str, str | None, str]] = [
+    ("a", "c", "a"),
+    ("a", None, "a"),
+    ("ab", "b", "b"),
+    ("ab", "a", "a"),
+    ("b", None, "b"),
+]
+
+
+@pytest.mark.parametrize(("bucket", "new", "busy"), BUSY)
+async def test_a_bucket_is_changed_by_one_at_a_time(
+    granted: World, beside: World, bucket: str, new: str | None, busy: str
+) -> None:
+    """While `a` is renamed to `b`, neither name can be renamed, taken or removed, in any process."""
+    message = f"^Bucket '{busy}' is being renamed or removed$"
+    async with granted.registry.renaming_bucket(ENVIRONMENT, "a", "b"):
+        granted.buckets.clear()
+        granted.buckets.update({"a", "ab", "b"} - {new})
+        with pytest.raises(BucketBusyError, match=message):
+            async with changing(beside, bucket, new):
+                pytest.fail("the engine was told")
+        with pytest.raises(BucketBusyError, match=message):
+            await beside.registry.check_bucket_settled(busy)
+        await beside.registry.check_bucket_settled("c")
+        granted.buckets.clear()
+        granted.buckets.update({"b", "ab"})
+    await beside.registry.check_bucket_settled(busy)
+    assert await permissions_of(granted) == RENAMED
+
+
+async def test_another_process_starts_meanwhile(granted: World, beside: World) -> None:
+    """A start settles the intents that it finds; whoever is at work still knows better how it ended."""
+    async with granted.registry.renaming_bucket(ENVIRONMENT, "a", "b"):
+        await beside.registry.settle_bucket_intents()
+        granted.buckets.remove("a")
+        granted.buckets.add("b")
+    assert await permissions_of(granted) == RENAMED
 
 
 async def test_a_change_that_cannot_be_settled(
@@ -764,11 +844,16 @@ async def test_a_change_that_cannot_be_settled(
     """The engine has renamed and the registry can't be written: grants stay suspended until it can."""
     monkeypatch.setattr(reductauth.sqlite.files, "_LOCK_TIMEOUT_SECONDS", 0.1)
     lock = FolderLock(tmp_path / "auth" / "auth.lock")
-    with contextlib.ExitStack() as others, pytest.raises(StoreUnavailableError):
+    others = contextlib.ExitStack()
+
+    async def rename_and_be_locked_out() -> None:
         async with granted.registry.renaming_bucket(ENVIRONMENT, "a", "b"):
             granted.buckets.remove("a")
             granted.buckets.add("b")
             others.enter_context(lock.held())
+
+    with others, pytest.raises(StoreUnavailableError):
+        await rename_and_be_locked_out()
     lock.close()
     assert await permissions_of(granted) == UNCHANGED
     assert await granted.opens("exact") == {"ab"}

@@ -1,0 +1,190 @@
+"""One request through aiohttp without sockets, guarded against plain: `python -m benchmarks.wire`.
+
+Bytes go into the protocol as a socket would hand them over, through parser, router, guard and handler, to
+`transport.write`. Every variant gets the same bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, cast
+
+import aiohttp_security
+import click
+from aiohttp import web
+
+import reductauth.web
+from benchmarks.floor import Floor, floor_code
+from benchmarks.measure import Report, Row, Variant, take_turns
+from reductauth.actor import Actor
+from reductauth.draft import TokenDraft
+from reductauth.permissions import Permissions
+from reductauth.settings import Settings
+from reductauth.web import AUTH, read_bucket, requires
+
+__all__ = ["main", "run"]
+
+_REQUESTS = 300
+_PATH = "/api/v1/b/{bucket}/{entry}"
+
+
+class _Transport(asyncio.Transport):
+    """Takes what the server writes, and says when an answer is there."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("127.0.0.1", 50_000)})
+        self.answered: asyncio.Future[bytes] | None = None
+
+    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
+        if self.answered is not None and not self.answered.done():
+            self.answered.set_result(bytes(data))
+
+    def writelines(self, list_of_data: Any) -> None:
+        self.write(b"".join(list_of_data))
+
+    def is_closing(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+
+class _Line:
+    """One application with one open connection."""
+
+    def __init__(self, protocol: web.RequestHandler, request: bytes, status: int) -> None:
+        self._transport = _Transport()
+        self._protocol = protocol
+        self._request = request
+        self._status = f"HTTP/1.1 {status} ".encode()
+        protocol.connection_made(self._transport)
+
+    async def __call__(self) -> None:
+        loop = asyncio.get_running_loop()
+        for _ in range(_REQUESTS):
+            self._transport.answered = loop.create_future()
+            self._protocol.data_received(self._request)
+            if not (await self._transport.answered).startswith(self._status):
+                raise AssertionError(await self._transport.answered)
+
+
+async def _handler(request: web.Request) -> web.Response:  # noqa: ARG001
+    return web.Response(body=b"x" * 100)
+
+
+def _floor_guard(floor: Floor) -> Callable[..., Any]:
+    @wraps(_handler)
+    async def guarded(request: web.Request) -> web.Response:
+        await floor.decide([(request.headers["Authorization"], request.match_info["bucket"])])
+        return await _handler(request)
+
+    return guarded
+
+
+class _Identity(aiohttp_security.AbstractIdentityPolicy):
+    async def identify(self, request: web.Request) -> str | None:
+        return request.headers.get("Authorization", "")[7:]
+
+    async def remember(self, request: Any, response: Any, identity: Any, **kwargs: Any) -> None: ...
+
+    async def forget(self, request: Any, response: Any) -> None: ...
+
+
+class _Authorization(aiohttp_security.AbstractAuthorizationPolicy):
+    def __init__(self, floor: Floor) -> None:
+        self._floor = floor
+
+    async def permits(self, identity: str | None, permission: Any, context: Any = None) -> bool:  # noqa: ARG002
+        token = self._floor.tokens.get(self._floor.digest(identity or ""))
+        return token is not None and permission in token.read
+
+    async def authorized_userid(self, identity: str) -> str | None:
+        return identity
+
+
+async def _secured(request: web.Request) -> web.Response:
+    await aiohttp_security.check_permission(request, request.match_info["bucket"])
+    return await _handler(request)
+
+
+def _application(handler: Any) -> web.Application:
+    app = web.Application()
+    app.router.add_get(_PATH, handler)
+    return app
+
+
+@contextlib.asynccontextmanager
+async def _lines() -> AsyncIterator[dict[str, Variant]]:
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def serve(app: web.Application) -> Callable[[], web.RequestHandler]:
+            runner = web.AppRunner(app, access_log=None)
+            await runner.setup()
+            stack.push_async_callback(runner.cleanup)
+            return cast("Callable[[], web.RequestHandler]", runner.server)
+
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        environ = {"RS_API_TOKEN": "benchmark-0123456789-0123456789-01234", "RS_DATA_PATH": folder}
+        guarded_app = _application(requires(read_bucket("bucket"))(_handler))
+        reductauth.web.setup(guarded_app, Settings.from_environment(environ), environ=environ)
+        guarded = await serve(guarded_app)
+        draft = TokenDraft(permissions=Permissions.of(read=["weather"]))
+        value = (await guarded_app[AUTH].registry.create(Actor.environment(), "reader", draft)).value
+
+        floor = Floor([(value, "weather")])
+        secured_app = _application(_secured)
+        aiohttp_security.setup(secured_app, _Identity(), _Authorization(floor))
+
+        def request(bucket: str, authorization: str) -> bytes:
+            return (
+                f"GET /api/v1/b/{bucket}/oslo HTTP/1.1\r\nHost: 127.0.0.1:8383\r\nAccept: */*\r\n"
+                f"User-Agent: benchmark\r\nAuthorization: Bearer {authorization}\r\n\r\n"
+            ).encode()
+
+        good = request("weather", value)
+        plain = await serve(_application(_handler))
+        yield {
+            "plain": _Line(plain(), good, 200),
+            "guarded": _Line(guarded(), good, 200),
+            "the floor as a decorator": _Line((await serve(_application(_floor_guard(floor))))(), good, 200),
+            "aiohttp-security check_permission": _Line((await serve(secured_app))(), good, 200),
+            "refused with 401": _Line(guarded(), request("weather", value[:-1]), 401),
+            "refused with 403": _Line(guarded(), request("other", value), 403),
+        }
+
+
+async def run(rounds: int) -> Report:
+    """Measure all variants in turn."""
+    async with _lines() as lines:
+        found = await take_turns(lines, _REQUESTS, rounds)
+    report = Report("wire", "plain: the same route without a guard")
+    goals = {"guarded": 1.12, "refused with 401": 1.2, "refused with 403": 1.2}
+    for name, microseconds in found.items():
+        at_least = name.startswith("aiohttp-security")
+        goal = 1.3 if at_least else goals.get(name)
+        report.rows.append(Row(name, microseconds / found["plain"], microseconds, goal, at_least))
+    return report
+
+
+@click.command()
+@click.option("--rounds", default=150, show_default=True)
+@click.option("--json", "folder", type=click.Path(path_type=Path), help="Folder for the figures as JSON.")
+def main(rounds: int, folder: Path | None) -> None:
+    """Measure one request through aiohttp, without sockets."""
+    print(floor_code())
+    asyncio.run(run(rounds)).show(folder)
+
+
+if __name__ == "__main__":
+    main()

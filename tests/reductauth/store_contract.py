@@ -1,0 +1,604 @@
+"""What every store of tokens must do, as tests. A store's own test inherits `StoreContract`.
+
+The tests know the store through `reductauth.store.TokenStore` only, apart from the counters, which no caller
+reads yet: `usage_of` reads them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import replace
+from operator import methodcaller
+from typing import Any, ClassVar
+
+import pytest
+
+from reductauth.networks import NetworkList
+from reductauth.permissions import Action, Permissions, Role
+from reductauth.store import Found, IntentKind, Snapshot, TokenStore, Transaction, UsageDelta
+from reductauth.token import Secret, Token
+
+__all__ = [
+    "ADMINISTRATOR",
+    "DAY_US",
+    "NOW_US",
+    "SECOND_US",
+    "Gate",
+    "StoreContract",
+    "add",
+    "digest_of",
+    "make_token",
+]
+
+SECOND_US = 1_000_000
+DAY_US = 86_400 * SECOND_US
+NOW_US = 1_800_000_000 * SECOND_US
+"""2027-01-15T08:00:00Z."""
+
+ADMINISTRATOR = Permissions.of(full_access=True)
+
+Work = Callable[[Transaction], Any]
+
+
+def make_token(name: str, **fields: Any) -> Token:
+    """Make a token with an id that is told by its name."""
+    return replace(
+        Token(f"id-of-{name}", name, Permissions.of(), created_at_us=NOW_US, updated_at_us=NOW_US), **fields
+    )
+
+
+def digest_of(text: str) -> bytes:
+    """Make up the digest of a value."""
+    return text.encode().ljust(32, b".")
+
+
+async def add(store: TokenStore, token: Token, *values: str) -> None:
+    """Add a token with these values."""
+
+    def work(transaction: Transaction) -> None:
+        transaction.add(token)
+        for value in values:
+            transaction.add_secret(token.token_id, digest_of(value), NOW_US)
+
+    await store.change(work)
+
+
+async def found(store: TokenStore, value: str) -> Found:
+    """Find a token that must be there."""
+    answer = await store.find(digest_of(value))
+    assert answer is not None
+    return answer
+
+
+def used(token_id: str, secret_id: int, **fields: Any) -> UsageDelta:
+    """Say what a value was used for, on one day."""
+    nothing = UsageDelta(token_id, secret_id, "2027-01-15", 0, 0, 0, 0, None, None)
+    return replace(nothing, **fields)
+
+
+class Gate:
+    """A change that keeps the others waiting until it is opened, so that they wait together."""
+
+    def __init__(self, store: TokenStore) -> None:
+        self._entered, self._opened = threading.Event(), threading.Event()
+        self._change = asyncio.ensure_future(store.change(self._work))
+
+    def _work(self, _: Transaction) -> None:
+        self._entered.set()
+        assert self._opened.wait(20)
+
+    async def reached(self) -> None:
+        """Return when whatever is submitted from now on has to wait."""
+        assert await asyncio.to_thread(self._entered.wait, 20)
+
+    async def open(self) -> None:
+        """Let the others pass."""
+        self._opened.set()
+        await self._change
+
+
+EVERYTHING = make_token(
+    "everything",
+    permissions=Permissions.of(read=["b", "a", "prefix*", "$system"], write=["*"]),
+    updated_at_us=NOW_US + 1,
+    created_by="somebody",
+    description="Straße, 'quotes' and \N{SNOWMAN}",
+    role=Role.RECORDER,
+    is_provisioned=True,
+    active=False,
+    valid_from_us=NOW_US + 2,
+    expires_at_us=NOW_US + 3,
+    revoked_at_us=NOW_US + 4,
+    ttl_seconds=2**63 - 1,
+    allowlist=NetworkList.of(["10.0.0.0/8", "2001:db8::1"]),
+)
+"""A token with something in each of its fields, but a last access: that is written by usage only."""
+
+USABLE_ADMINISTRATOR: list[tuple[str, dict[str, Any], bool]] = [
+    ("full access", {}, True),
+    ("valid since now", {"valid_from_us": NOW_US}, True),
+    ("no full access", {"permissions": Permissions.of(read=["*"], write=["*"])}, False),
+    ("inactive", {"active": False}, False),
+    ("revoked", {"revoked_at_us": NOW_US - 1}, False),
+    ("expired", {"expires_at_us": NOW_US}, False),
+    ("will expire", {"expires_at_us": NOW_US + 1_000 * DAY_US}, False),
+    ("idle time", {"ttl_seconds": 2**62}, False),
+    ("scheduled", {"valid_from_us": NOW_US + 1}, False),
+    ("allowlist", {"allowlist": NetworkList.of(["0.0.0.0/0"])}, False),
+]
+
+# What is done to the registry with the tokens `one` (value "v") and `two`, and whether caches must notice.
+GENERATION: list[tuple[str, Work, bool]] = [
+    ("create", lambda t: t.add(make_token("new")), False),
+    ("another value", lambda t: t.add_secret("id-of-one", digest_of("v2"), NOW_US), False),
+    ("usage", lambda t: t.add_usage([used("id-of-one", 1, read=1, last_access_us=NOW_US)]), False),
+    ("seeded", lambda t: t.mark_seeded(), False),
+    ("reads", lambda t: (t.tokens(), t.secrets("id-of-one"), t.bucket_intents()), False),
+    ("replace", lambda t: t.replace(make_token("one", active=False)), True),
+    ("remove", lambda t: t.remove("id-of-two"), True),
+    ("values ended", lambda t: t.remove_secrets("id-of-one"), True),
+    ("intent", lambda t: t.add_bucket_intent(IntentKind.REMOVE, "b", None, NOW_US), True),
+]
+
+
+class Refusal(Exception):  # noqa: N818 - it is what somebody's work raises
+    """Raised by the work of a change."""
+
+
+class StoreContract(ABC):
+    """The suite. A subclass gives the fixtures `store` and `beside`, and says how its counters are read."""
+
+    conflict: ClassVar[type[Exception]]
+    """What the store raises for a name, an id or a digest that is taken."""
+
+    @pytest.fixture
+    @abstractmethod
+    def store(self) -> TokenStore:
+        """Give an empty store."""
+
+    @pytest.fixture
+    @abstractmethod
+    def beside(self) -> TokenStore:
+        """Give another store on the same registry, as another process has it."""
+
+    @abstractmethod
+    def another(self, store: TokenStore) -> TokenStore:
+        """Open one more store on the same registry; the caller closes it."""
+
+    @abstractmethod
+    async def usage_of(self, store: TokenStore, name: str) -> dict[str, tuple[int, int, int, int]]:
+        """Read the counters of a token: read, write, admin and denied of each period."""
+
+    # -- tokens and values ----------------------------------------------------------------------------------
+
+    async def test_a_token_comes_back_as_it_was_added(self, store: TokenStore) -> None:
+        """Every field of a token survives, by value, by name, by id and by digest."""
+        await add(store, EVERYTHING, "v")
+        assert (await found(store, "v")).token == EVERYTHING
+        assert await store.read(lambda snapshot: snapshot.token_named("everything")) == EVERYTHING
+        assert await store.change(lambda t: t.token_by_id("id-of-everything")) == EVERYTHING
+        assert await store.change(lambda t: t.token_by_digest(digest_of("v"))) == EVERYTHING
+
+    async def test_what_is_not_there(self, store: TokenStore) -> None:
+        """A name, an id or a digest that nobody has finds nothing; names are compared exactly."""
+        await add(store, make_token("admin"), "v")
+        assert await store.find(digest_of("w")) is None
+        for name in ("Admin", "admin ", "adm", "admin%", "a_min", "*"):
+            assert await store.read(methodcaller("token_named", name)) is None
+        assert await store.change(lambda t: t.token_by_id("admin")) is None
+        assert await store.change(lambda t: t.token_by_digest(digest_of("w"))) is None
+        assert await store.change(lambda t: t.secrets("id-of-nobody")) == []
+
+    async def test_names_in_another_case_are_other_names(self, store: TokenStore) -> None:
+        """`Admin` and `admin` are two tokens."""
+        await add(store, make_token("admin"), "lower")
+        await add(store, make_token("Admin"), "upper")
+        assert (await found(store, "lower")).token.name == "admin"
+        assert (await found(store, "upper")).token.name == "Admin"
+
+    async def test_replace_writes_every_field(self, store: TokenStore) -> None:
+        """A replaced token is the new one, field by field, under its old id and values."""
+        await add(store, make_token("plain"), "v")
+        changed = replace(EVERYTHING, token_id="id-of-plain", name="renamed")
+        await store.change(lambda t: t.replace(changed))
+        assert (await found(store, "v")).token == changed
+        assert await store.read(lambda snapshot: snapshot.token_named("plain")) is None
+
+    async def test_replace_leaves_the_last_access_alone(self, store: TokenStore) -> None:
+        """A change that was computed from an older reading does not turn the last access back."""
+        await add(store, make_token("a"), "v")
+        secret_id = (await found(store, "v")).secret.secret_id
+        seen = used("id-of-a", secret_id, last_access_us=NOW_US + 5, last_access_ip="10.0.0.7")
+        await store.change(lambda t: t.add_usage([seen]))
+        await store.change(lambda t: t.replace(make_token("a", description="new", last_access_us=1)))
+        token = (await found(store, "v")).token
+        assert (token.description, token.last_access_us) == ("new", NOW_US + 5)
+        assert token.last_access_ip == "10.0.0.7"
+
+    async def test_remove_forgets_token_values_and_counters(self, store: TokenStore) -> None:
+        """After a removal the values are unknown, and a new token of that name begins with nothing."""
+        await add(store, make_token("a"), "v", "w")
+        secret_id = (await found(store, "v")).secret.secret_id
+        delta = used("id-of-a", secret_id, read=7, last_access_us=NOW_US + 1)
+        await store.change(lambda t: t.add_usage([delta]))
+        await store.change(lambda t: t.remove("id-of-a"))
+        assert await store.find(digest_of("v")) is None
+        assert await store.find(digest_of("w")) is None
+        await add(store, make_token("a", token_id="another"), "x")
+        assert (await found(store, "x")).token.last_access_us is None
+        assert await self.usage_of(store, "a") == {}
+
+    async def test_values_of_a_token(self, store: TokenStore) -> None:
+        """A token has any number of values; each finds it, oldest first, and all can be ended at once."""
+        await add(store, make_token("a"), "v1")
+        await store.change(lambda t: t.add_secret("id-of-a", digest_of("v2"), NOW_US + 9))
+        first, second = await store.change(lambda t: t.secrets("id-of-a"))
+        assert first == Secret(first.secret_id, NOW_US)
+        assert second == Secret(second.secret_id, NOW_US + 9)
+        assert first.secret_id != second.secret_id
+        assert (await found(store, "v1")).secret == first
+        assert (await found(store, "v2")).secret == second
+        await store.change(lambda t: t.remove_secrets("id-of-a"))
+        assert await store.find(digest_of("v1")) is None
+        assert await store.find(digest_of("v2")) is None
+        assert await store.change(lambda t: t.secrets("id-of-a")) == []
+
+    async def test_secret_ids_are_not_used_again(self, store: TokenStore) -> None:
+        """A value's id never comes back: what is still counted for a dead value reaches nobody."""
+        await add(store, make_token("a"), "v1")
+        first = (await found(store, "v1")).secret.secret_id
+        await store.change(lambda t: t.remove_secrets("id-of-a"))
+        await store.change(lambda t: t.add_secret("id-of-a", digest_of("v2"), NOW_US))
+        assert (await found(store, "v2")).secret.secret_id != first
+
+    @pytest.mark.parametrize(
+        ("second", "value"),
+        [
+            pytest.param(make_token("a", token_id="another"), "w", id="name"),
+            pytest.param(make_token("b", token_id="id-of-a"), "w", id="id"),
+            pytest.param(make_token("b"), "v", id="digest"),
+        ],
+    )
+    async def test_what_must_be_unique(self, store: TokenStore, second: Token, value: str) -> None:
+        """A name, an id or a digest that is taken refuses the whole change."""
+        first = make_token("a", description="first")
+        await add(store, first, "v")
+        with pytest.raises(self.conflict):
+            await add(store, second, value)
+        assert await store.read(lambda snapshot: snapshot.tokens()) == [first]
+        assert (await found(store, "v")).token == first
+        assert await store.find(digest_of("w")) is None
+
+    async def test_tokens_are_listed_by_name(self, store: TokenStore) -> None:
+        """The list is in the order of the characters' numbers, whatever the order of creation."""
+        for name in ("b", "a.b", "B", "a", "a-b", "_", "10", "9"):
+            await add(store, make_token(name), name)
+        names = [token.name for token in await store.read(lambda snapshot: snapshot.tokens())]
+        assert names == ["10", "9", "B", "_", "a", "a-b", "a.b", "b"]
+
+    async def test_provisioned_tokens(self, store: TokenStore) -> None:
+        """Those that the deployment declares are told apart, by name."""
+        for name, is_provisioned in (("c", True), ("b", False), ("a", True)):
+            await add(store, make_token(name, is_provisioned=is_provisioned))
+        names = [token.name for token in await store.change(lambda t: t.provisioned_tokens())]
+        assert names == ["a", "c"]
+
+    async def test_tokens_naming_a_bucket(self, store: TokenStore) -> None:
+        """Exact entries are found in either list; a wildcard, a prefix or a part of a name is not one."""
+        grants = {
+            "reader": Permissions.of(read=["x", "data"]),
+            "writer": Permissions.of(write=["data"]),
+            "both": Permissions.of(read=["data"], write=["data"]),
+            "wildcard": Permissions.of(read=["*"], write=["data*"]),
+            "longer": Permissions.of(read=["database"]),
+            "shorter": Permissions.of(read=["dat"]),
+            "case": Permissions.of(read=["Data"]),
+            "system": Permissions.of(read=["$data"]),
+            "full": ADMINISTRATOR,
+        }
+        for name, permissions in grants.items():
+            await add(store, make_token(name, permissions=permissions))
+        naming = await store.change(lambda t: t.tokens_naming_bucket("data"))
+        assert sorted(token.name for token in naming) == ["both", "reader", "writer"]
+        assert await store.change(lambda t: t.tokens_naming_bucket("da_a")) == []
+
+    @pytest.mark.parametrize(
+        ("fields", "usable"), [pytest.param(f, u, id=name) for name, f, u in USABLE_ADMINISTRATOR]
+    )
+    async def test_usable_administrator(
+        self, store: TokenStore, fields: dict[str, Any], usable: bool
+    ) -> None:
+        """Active, not scheduled, without expiry, ttl and allowlist: for good and from anywhere."""
+        assert not await store.change(lambda t: t.has_usable_administrator(NOW_US))
+        await add(store, make_token("a", **{"permissions": ADMINISTRATOR, **fields}), "v")
+        assert await store.change(lambda t: t.has_usable_administrator(NOW_US)) is usable
+
+    async def test_an_administrator_without_a_value_is_of_no_use(self, store: TokenStore) -> None:
+        """A token that nobody can present does not count."""
+        await add(store, make_token("a", permissions=ADMINISTRATOR))
+        assert not await store.change(lambda t: t.has_usable_administrator(NOW_US))
+
+    async def test_seeded(self, store: TokenStore, beside: TokenStore) -> None:
+        """A new registry was never given a token; once marked, it stays marked."""
+        assert not await store.change(lambda t: t.is_seeded())
+        await store.change(lambda t: t.mark_seeded())
+        await store.change(lambda t: t.mark_seeded())
+        assert await store.change(lambda t: t.is_seeded())
+        assert await beside.change(lambda t: t.is_seeded())
+
+    # -- changes --------------------------------------------------------------------------------------------
+
+    async def test_a_change_sees_what_it_wrote(self, store: TokenStore) -> None:
+        """Reads within a change are of the state that it is making."""
+
+        def work(transaction: Transaction) -> tuple[list[str], int]:
+            transaction.add(make_token("a"))
+            transaction.add_secret("id-of-a", digest_of("v"), NOW_US)
+            transaction.add(make_token("b"))
+            transaction.remove("id-of-b")
+            return [token.name for token in transaction.tokens()], len(transaction.secrets("id-of-a"))
+
+        assert await store.change(work) == (["a"], 1)
+
+    async def test_what_work_raises_undoes_the_change(self, store: TokenStore) -> None:
+        """The caller gets the very exception, and of the change nothing remains."""
+        kept = make_token("kept")
+        await add(store, kept, "v")
+        refusal = Refusal("no")
+
+        def work(transaction: Transaction) -> None:
+            transaction.add(make_token("new"))
+            transaction.replace(make_token("kept", active=False))
+            transaction.remove_secrets("id-of-kept")
+            transaction.add_bucket_intent(IntentKind.REMOVE, "b", None, NOW_US)
+            transaction.mark_seeded()
+            raise refusal
+
+        generation = store.generation()
+        with pytest.raises(Refusal) as raised:
+            await store.change(work)
+        assert raised.value is refusal
+        assert await store.read(lambda snapshot: snapshot.tokens()) == [kept]
+        assert (await found(store, "v")).token == kept
+        assert await store.change(lambda t: (t.bucket_intents(), t.is_seeded())) == ([], False)
+        assert store.generation() == generation
+
+    async def test_a_refusal_touches_only_its_own_change(self, store: TokenStore) -> None:
+        """Of changes that are submitted together, those that raise are undone and the others are kept."""
+
+        def adding(number: int) -> Callable[[Transaction], int]:
+            def work(transaction: Transaction) -> int:
+                transaction.add(make_token(f"t{number:02}"))
+                if number % 3 == 0:
+                    raise Refusal(number)
+                return number
+
+            return work
+
+        gate = Gate(store)
+        await gate.reached()
+        waiting = [asyncio.ensure_future(store.change(adding(number))) for number in range(12)]
+        await asyncio.sleep(0)
+        await gate.open()
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [repr(answer) for answer in answers] == [
+            *("Refusal(0)", "1", "2", "Refusal(3)", "4", "5"),
+            *("Refusal(6)", "7", "8", "Refusal(9)", "10", "11"),
+        ]
+        names = [token.name for token in await store.read(lambda snapshot: snapshot.tokens())]
+        assert names == ["t01", "t02", "t04", "t05", "t07", "t08", "t10", "t11"]
+
+    async def test_changes_are_made_one_after_the_other(self, store: TokenStore, beside: TokenStore) -> None:
+        """Changes that read and then write never overlap, whichever store they come from."""
+        await add(store, make_token("counter", description="0"))
+
+        def work(transaction: Transaction) -> None:
+            token = transaction.token_named("counter")
+            assert token is not None
+            transaction.replace(replace(token, description=str(int(token.description) + 1)))
+
+        await asyncio.gather(*(one.change(work) for one in [store, beside] * 25))
+        token = await store.read(lambda snapshot: snapshot.token_named("counter"))
+        assert token is not None
+        assert token.description == "50"
+
+    async def test_a_read_sees_one_state(self, store: TokenStore) -> None:
+        """What is changed while a longer read runs, that read does not see."""
+        await add(store, make_token("a"))
+        begun, changed = threading.Event(), threading.Event()
+
+        def names(snapshot: Snapshot) -> list[list[str]]:
+            before = [token.name for token in snapshot.tokens()]
+            begun.set()
+            assert changed.wait(20)
+            return [before, [token.name for token in snapshot.tokens()]]
+
+        reading = asyncio.ensure_future(store.read(names))
+        assert await asyncio.to_thread(begun.wait, 20)
+        await add(store, make_token("b"))
+        changed.set()
+        assert await reading == [["a"], ["a"]]
+        assert len(await store.read(lambda snapshot: snapshot.tokens())) == 2
+
+    async def test_what_a_read_raises_reaches_the_caller(self, store: TokenStore) -> None:
+        """A read that raises leaves the store as good as it was."""
+
+        def refuse(_: Snapshot) -> None:
+            raise Refusal
+
+        with pytest.raises(Refusal):
+            await store.read(refuse)
+        assert await store.read(lambda snapshot: snapshot.tokens()) == []
+
+    async def test_the_other_store_finds_the_new_state_at_once(
+        self, store: TokenStore, beside: TokenStore
+    ) -> None:
+        """When a change has returned, no store on the registry finds what it took away."""
+        for number in range(20):
+            await add(store, make_token("a"), f"v{number}")
+            assert (await found(beside, f"v{number}")).token.name == "a"
+            noted = beside.generation()
+            await store.change(lambda t: t.remove("id-of-a"))
+            assert beside.generation() != noted
+            assert await beside.find(digest_of(f"v{number}")) is None
+
+    async def test_close_keeps_the_changes_that_wait(self, store: TokenStore) -> None:
+        """What was submitted before the close is made and answered."""
+        leaving = self.another(store)
+        gate = Gate(leaving)
+        await gate.reached()
+        waiting = [asyncio.ensure_future(add(leaving, make_token(f"t{number}"))) for number in range(5)]
+        await asyncio.sleep(0)
+        closing = asyncio.ensure_future(leaving.close())
+        await gate.open()
+        await asyncio.gather(closing, *waiting)
+        names = [token.name for token in await store.read(lambda snapshot: snapshot.tokens())]
+        assert names == ["t0", "t1", "t2", "t3", "t4"]
+
+    # -- generation -----------------------------------------------------------------------------------------
+
+    @pytest.mark.parametrize(("work", "moves"), [pytest.param(w, m, id=name) for name, w, m in GENERATION])
+    async def test_generation(self, store: TokenStore, beside: TokenStore, work: Work, moves: bool) -> None:
+        """It moves, everywhere, when something about an existing token changed, and only then; at rest it is even."""
+        await add(store, make_token("one"), "v")
+        await add(store, make_token("two"))
+        before = store.generation()
+        await store.change(work)
+        assert (store.generation() != before) is moves
+        assert beside.generation() == store.generation()
+        assert store.generation() % 2 == 0
+
+    async def test_generation_moves_when_an_intent_is_settled(self, store: TokenStore) -> None:
+        """Grants that were suspended work again: caches must notice."""
+        intent = await store.change(lambda t: t.add_bucket_intent(IntentKind.REMOVE, "b", None, NOW_US))
+        before = store.generation()
+        await store.change(lambda t: t.remove_bucket_intent(intent.intent_id))
+        assert store.generation() != before
+
+    async def test_generation_never_comes_back(self, store: TokenStore, beside: TokenStore) -> None:
+        """It only grows, so that nothing that was kept under an old number is taken for new."""
+        await add(store, make_token("a"), "v")
+        seen = [store.generation()]
+        for number in range(10):
+            one = (store, beside)[number % 2]
+            await one.change(methodcaller("replace", make_token("a", description=str(number))))
+            seen.append(one.generation())
+        assert seen == sorted(set(seen))
+
+    # -- bucket intents -------------------------------------------------------------------------------------
+
+    @pytest.mark.parametrize(
+        ("kind", "bucket", "new_bucket", "closed"),
+        [
+            (IntentKind.RENAME, "a", "b", {"a", "b"}),
+            (IntentKind.REMOVE, "a", None, {"a"}),
+            (IntentKind.REMOVE, "b", None, {"b"}),
+        ],
+    )
+    async def test_an_intent_suspends_exact_grants(
+        self,
+        store: TokenStore,
+        beside: TokenStore,
+        kind: IntentKind,
+        bucket: str,
+        new_bucket: str | None,
+        closed: set[str],
+    ) -> None:
+        """While it stands, exact entries for its buckets open nothing, in any process; other entries do."""
+        await add(store, make_token("exact", permissions=Permissions.of(read="abc", write="abc")), "v")
+        await found(beside, "v")
+        intent = await store.change(lambda t: t.add_bucket_intent(kind, bucket, new_bucket, NOW_US))
+        for one in (store, beside):
+            permissions = (await found(one, "v")).token.permissions
+            for action in Action:
+                assert {name for name in "abc" if not permissions.allows(action, name)} == closed
+        assert await store.change(lambda t: t.remove_bucket_intent(intent.intent_id))
+        for one in (store, beside):
+            assert (await found(one, "v")).token.permissions == Permissions.of(read="abc", write="abc")
+
+    @pytest.mark.parametrize(
+        "permissions",
+        [
+            pytest.param(Permissions.of(read=["*"], write=["*"]), id="wildcard"),
+            pytest.param(Permissions.of(read=["da*"], write=["data*"]), id="prefix"),
+            pytest.param(ADMINISTRATOR, id="full access"),
+        ],
+    )
+    async def test_an_intent_leaves_wildcards_alone(
+        self, store: TokenStore, permissions: Permissions
+    ) -> None:
+        """Whoever may reach a bucket by a wildcard or by full access still does."""
+        await add(store, make_token("a", permissions=permissions), "v")
+        await store.change(lambda t: t.add_bucket_intent(IntentKind.RENAME, "data", "database", NOW_US))
+        assert (await found(store, "v")).token.permissions == permissions
+
+    async def test_intents_are_listed_oldest_first(self, store: TokenStore) -> None:
+        """They are kept until they are settled; settling twice tells so."""
+        first = await store.change(lambda t: t.add_bucket_intent(IntentKind.RENAME, "z", "y", NOW_US))
+        second = await store.change(lambda t: t.add_bucket_intent(IntentKind.REMOVE, "a", None, NOW_US))
+        assert (first.kind, first.bucket, first.new_bucket) == (IntentKind.RENAME, "z", "y")
+        assert await store.change(lambda t: t.bucket_intents()) == [first, second]
+        assert await store.change(lambda t: t.remove_bucket_intent(first.intent_id)) is True
+        assert await store.change(lambda t: t.remove_bucket_intent(first.intent_id)) is False
+        assert await store.change(lambda t: t.bucket_intents()) == [second]
+
+    # -- usage ----------------------------------------------------------------------------------------------
+
+    async def test_usage_adds_up(self, store: TokenStore, beside: TokenStore) -> None:
+        """Counters of a day are sums, of a token over its values; each value counts its own uses."""
+        await add(store, make_token("a"), "v", "w")
+        v, w = [secret.secret_id for secret in await store.change(lambda t: t.secrets("id-of-a"))]
+        deltas = [
+            used("id-of-a", v, read=1, write=2, admin=3, denied=4, last_access_us=NOW_US),
+            used("id-of-a", w, read=10, last_access_us=NOW_US),
+            used("id-of-a", v, read=100, day="2027-01-16", last_access_us=NOW_US + DAY_US),
+        ]
+        await store.change(lambda t: t.add_usage(deltas))
+        late = used("id-of-a", v, write=1_000, last_access_us=NOW_US)
+        await beside.change(lambda t: t.add_usage([late]))
+        assert await self.usage_of(store, "a") == {
+            "2027-01-15": (11, 1_002, 3, 4),
+            "2027-01-16": (100, 0, 0, 0),
+        }
+        secrets = await store.change(lambda t: t.secrets("id-of-a"))
+        assert {secret.secret_id: secret.uses for secret in secrets} == {v: 1_110, w: 10}
+
+    async def test_last_access_only_moves_forward(self, store: TokenStore) -> None:
+        """The latest access wins, whatever the order in which processes flush; none leaves it as it is."""
+        await add(store, make_token("a"), "v")
+        secret_id = (await found(store, "v")).secret.secret_id
+        steps: list[tuple[int | None, str | None, int, str]] = [
+            (NOW_US + 5, "10.0.0.5", NOW_US + 5, "10.0.0.5"),
+            (NOW_US + 3, "10.0.0.3", NOW_US + 5, "10.0.0.5"),
+            (NOW_US + 5, "10.0.0.9", NOW_US + 5, "10.0.0.5"),
+            (None, None, NOW_US + 5, "10.0.0.5"),
+            (NOW_US + 6, "10.0.0.6", NOW_US + 6, "10.0.0.6"),
+        ]
+        for at_us, address, latest_us, latest_address in steps:
+            delta = used("id-of-a", secret_id, last_access_us=at_us, last_access_ip=address)
+            await store.change(methodcaller("add_usage", [delta]))
+            answer = await found(store, "v")
+            assert (answer.token.last_access_us, answer.token.last_access_ip) == (latest_us, latest_address)
+            assert (answer.secret.last_access_us, answer.secret.last_access_ip) == (latest_us, latest_address)
+
+    async def test_usage_of_what_is_gone_is_passed_over(self, store: TokenStore) -> None:
+        """A token or a value that was removed before the flush takes nothing of the others with it."""
+        await add(store, make_token("gone"), "g")
+        await add(store, make_token("kept"), "k1")
+        gone, dead = [(await found(store, value)).secret.secret_id for value in ("g", "k1")]
+        await store.change(lambda t: t.remove("id-of-gone"))
+        await store.change(lambda t: t.remove_secrets("id-of-kept"))
+        await store.change(lambda t: t.add_secret("id-of-kept", digest_of("k2"), NOW_US))
+        deltas = [
+            used("id-of-gone", gone, read=5, last_access_us=NOW_US),
+            used("id-of-kept", dead, write=6, last_access_us=NOW_US + 1),
+        ]
+        await store.change(lambda t: t.add_usage(deltas))
+        answer = await found(store, "k2")
+        assert await self.usage_of(store, "kept") == {"2027-01-15": (0, 6, 0, 0)}
+        assert answer.token.last_access_us == NOW_US + 1
+        assert (answer.secret.uses, answer.secret.last_access_us) == (0, None)
+        assert [token.name for token in await store.read(lambda snapshot: snapshot.tokens())] == ["kept"]

@@ -1,0 +1,624 @@
+"""Who is let in, on a real store: caches are warm before anything is taken away."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from reductauth.actor import Actor, Identity
+from reductauth.authenticator import Authenticator
+from reductauth.draft import TokenDraft
+from reductauth.errors import (
+    InvalidInputError,
+    StoreUnavailableError,
+    TokenExistsError,
+    TokenNotFoundError,
+)
+from reductauth.networks import NetworkList
+from reductauth.permissions import Permissions
+from reductauth.registry import Minted, TokenRegistry
+from reductauth.sqlite import SqliteStore
+from reductauth.store import Found, IntentKind, UsageDelta
+from tests.reductauth.store_contract import DAY_US, NOW_US, SECOND_US
+
+ENVIRONMENT = Actor.environment()
+
+
+class CountingStore(SqliteStore):
+    """A store that counts the lookups."""
+
+    finds = 0
+
+    async def find(self, digest: bytes) -> Found | None:
+        """Count, and look up."""
+        self.finds += 1
+        return await super().find(digest)
+
+
+@dataclass
+class Door:
+    """A process, as far as tokens go: a store, its registry, and who is let in. The clock is set by the test."""
+
+    store: CountingStore
+    now_us: int = NOW_US
+    cache_size: int = 65_536
+
+    def __post_init__(self) -> None:
+        self.registry = TokenRegistry(self.store, self.store.key, lambda: self.now_us)
+        self.authenticator = Authenticator(self.store, self.store.key, self.cache_size)
+
+    async def create(self, name: str, draft: TokenDraft | None = None) -> str:
+        """Create a token and return its value."""
+        return (await self.registry.create(ENVIRONMENT, name, draft or TokenDraft())).value
+
+    async def knock(self, value: str, address: str | None = None) -> str:
+        """Present a value: the name of its token, or in brackets why it is refused."""
+        answer = await self.authenticator.authenticate(value, address, self.now_us)
+        return answer.token.name if isinstance(answer, Identity) else f"[{answer}]"
+
+    async def choose(self, name: str, value: str) -> None:
+        """Give a token a value that somebody chose."""
+        token = await self.registry.token(name)
+        digest = self.store.key.digest(value)
+        await self.store.change(lambda t: t.add_secret(token.token_id, digest, self.now_us))
+
+    async def edit(self, name: str, **fields: Any) -> None:
+        """Change a token."""
+        token = await self.registry.token(name)
+        await self.store.change(lambda t: t.replace(replace(token, **fields)))
+
+    async def remove(self, name: str) -> None:
+        """Delete a token without the registry's rules."""
+        token = await self.registry.token(name)
+        await self.store.change(lambda t: t.remove(token.token_id))
+
+    async def see(self, name: str, at_us: int) -> None:
+        """Write down an access, as another process flushes it."""
+        token = await self.registry.token(name)
+        delta = UsageDelta(token.token_id, 0, "2027-01-15", 1, 0, 0, 0, at_us, None)
+        await self.store.change(lambda t: t.add_usage([delta]))
+
+
+INVALID = "[Invalid token]"
+EXPIRED = "[Token has expired]"
+
+
+@pytest_asyncio.fixture
+async def door(tmp_path: Path) -> AsyncIterator[Door]:
+    """Give a door with nobody to let in."""
+    store = CountingStore.open(tmp_path / "auth")
+    yield Door(store)
+    await store.close()
+
+
+@pytest_asyncio.fixture
+async def beside(door: Door, tmp_path: Path) -> AsyncIterator[Door]:
+    """Give another process's door to the same registry."""
+    store = CountingStore.open(tmp_path / "auth")
+    yield Door(store)
+    await store.close()
+
+
+# -- values -------------------------------------------------------------------------------------------------
+
+
+async def test_a_good_value(door: Door) -> None:
+    """It is its token's, cold and warm, and the address is handed on."""
+    value = await door.create("a", TokenDraft(Permissions.of(read=["x"])))
+    for _ in range(2):
+        answer = await door.authenticator.authenticate(value, "10.0.0.1", NOW_US)
+        assert isinstance(answer, Identity)
+        assert (answer.token.name, answer.address) == ("a", "10.0.0.1")
+        assert answer.token.permissions == Permissions.of(read=["x"])
+        found = await door.store.find(door.store.key.digest(value))
+        assert found is not None
+        assert answer.secret_id == found.secret.secret_id
+
+
+async def test_values_that_are_nobodys(door: Door) -> None:
+    """Whatever is not exactly a value of a token is unknown."""
+    value = await door.create("a")
+    digest = door.store.key.digest(value)
+    assert await door.knock(value) == "a"
+    for wrong in (
+        *(value[:-1], value + "x", value.swapcase(), f" {value}", f"{value} ", f'"{value}"', f"{value}\n"),
+        *(value.replace("a-rsat1", "b-rsat1"), value.removeprefix("a-"), f"{value}{value}", f"{value}\0"),
+        *(
+            "a",
+            "rsat1",
+            "",
+            "-",
+            "\0",
+            "é",
+            "init-token",
+            digest.hex(),
+            digest.decode("latin-1"),
+            "x" * 4_096,
+        ),
+    ):
+        assert await door.knock(wrong) == INVALID
+    assert await door.knock(value) == "a"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "\udcff",
+        "\udc80" * 100,
+        "good\udcffbad",
+        "x-rsat1" + "\udcff" * 49,
+        "\udcff-rsat1" + "0" * 49,
+        pytest.param("\ud800", id="no surrogateescape"),
+        pytest.param("\ud800-rsat1" + "0" * 49, id="no surrogateescape, our shape"),
+    ],
+)
+async def test_bytes_that_are_no_text(door: Door, value: str) -> None:
+    """Header bytes that cannot be decoded arrive as lone surrogates: unknown, no fault."""
+    assert await door.knock(value) == INVALID
+
+
+async def test_mistyped_values_are_not_looked_up(door: Door) -> None:
+    """The checksum of a value of ours refuses every slip before the store is asked."""
+    value = await door.create("a")
+    for position in range(len(value) - 49, len(value)):
+        wrong = "x" if value[position] != "x" else "y"
+        assert await door.knock(value[:position] + wrong + value[position + 1 :]) == INVALID
+    assert door.store.finds == 0
+    assert await door.knock(value) == "a"
+
+
+async def test_values_that_people_chose(door: Door) -> None:
+    """They carry no checksum and are looked up like any other, up to 4,096 characters, the whole of them."""
+    await door.create("a")
+    longest = "x" * 4_096
+    await door.choose("a", longest)
+    await door.choose("a", "short")
+    assert await door.knock("short") == "a"
+    assert await door.knock(longest) == "a"
+    assert await door.knock(longest[:-1]) == INVALID
+    assert await door.knock(longest[:-1] + "y") == INVALID
+
+
+async def test_values_that_are_too_long(door: Door) -> None:
+    """Nothing over 4,096 characters is looked up, even if the registry should hold it."""
+    await door.create("a")
+    await door.choose("a", "x" * 4_097)
+    for length in (4_097, 100_000):
+        assert await door.knock("x" * length) == INVALID
+    assert door.store.finds == 0
+
+
+# -- validity -----------------------------------------------------------------------------------------------
+
+EXPIRY_US = NOW_US + DAY_US
+
+# A token, and what it says some microseconds after NOW_US. The same value is presented in this order.
+VALIDITY: list[tuple[str, dict[str, Any], list[tuple[int, str]]]] = [
+    ("inactive", {"active": False}, [(0, INVALID)]),
+    ("revoked", {"revoked_at_us": NOW_US + 5}, [(0, INVALID), (9, INVALID)]),
+    ("revoked and expired", {"revoked_at_us": NOW_US, "expires_at_us": NOW_US}, [(0, INVALID)]),
+    ("scheduled", {"valid_from_us": NOW_US + 5}, [(0, INVALID), (4, INVALID), (5, "a"), (6, "a")]),
+    (
+        "expiry",
+        {"expires_at_us": EXPIRY_US},
+        [(0, "a"), (DAY_US - 1, "a"), (DAY_US, EXPIRED), (DAY_US + 1, EXPIRED)],
+    ),
+    ("expired and inactive", {"expires_at_us": NOW_US, "active": False}, [(0, EXPIRED)]),
+    (
+        "from, to",
+        {"valid_from_us": NOW_US + 5, "expires_at_us": NOW_US + 7},
+        [(4, INVALID), (5, "a"), (6, "a"), (7, EXPIRED)],
+    ),
+    (
+        "idle from the beginning",
+        {"ttl_seconds": 10},
+        [(11 * SECOND_US, EXPIRED), (12 * SECOND_US, EXPIRED)],
+    ),
+    ("just not idle", {"ttl_seconds": 10}, [(11 * SECOND_US - 1, "a")]),
+    (
+        "kept busy",
+        {"ttl_seconds": 10},
+        [
+            (0, "a"),
+            (9 * SECOND_US, "a"),
+            (19 * SECOND_US, "a"),
+            (30 * SECOND_US - 1, "a"),
+            (41 * SECOND_US, EXPIRED),
+        ],
+    ),
+    (
+        "a refusal is no use",
+        {"ttl_seconds": 10, "allowlist": NetworkList.of(["10.0.0.1"])},
+        [(9 * SECOND_US, "[Client IP is required for this token]"), (11 * SECOND_US, EXPIRED)],
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("fields", "steps"), [pytest.param(fields, steps, id=name) for name, fields, steps in VALIDITY]
+)
+async def test_validity(door: Door, fields: dict[str, Any], steps: list[tuple[int, str]]) -> None:
+    """Each bound is exact, cached or not, and strangers learn no more than that a token has expired."""
+    value = await door.create("a")
+    await door.edit("a", **fields)
+    for after_us, expected in steps:
+        door.now_us = NOW_US + after_us
+        assert await door.knock(value) == expected
+
+
+async def test_a_grace_period(door: Door) -> None:
+    """A value that a rotation left works until its grace period is over; the other one goes on."""
+    await door.create("a")
+    await door.choose("a", "old")
+    await door.choose("a", "new")
+    digest = door.store.key.digest("old")
+    door.store._lookups.execute(
+        "UPDATE secrets SET expires_at_us = ? WHERE digest = ?", (NOW_US + 10, digest)
+    )
+    steps = [(0, "a"), (9, "a"), (10, INVALID), (11, INVALID)]
+    for after_us, expected in steps:
+        door.now_us = NOW_US + after_us
+        assert await door.knock("old") == expected
+        assert await door.knock("new") == "a"
+
+
+async def test_an_access_that_another_process_saw(door: Door, beside: Door) -> None:
+    """Before a token is refused for idleness the store is asked whether it was used elsewhere."""
+    value = await door.create("a", TokenDraft(ttl_seconds=10))
+    assert await door.knock(value) == "a"
+    await beside.see("a", NOW_US + 8 * SECOND_US)
+    door.now_us = NOW_US + 18 * SECOND_US
+    assert await door.knock(value) == "a"
+    door.now_us = NOW_US + 29 * SECOND_US
+    assert await door.knock(value) == EXPIRED
+    await beside.see("a", NOW_US + 20 * SECOND_US)
+    assert await door.knock(value) == "a"
+
+
+async def test_the_store_is_not_asked_while_a_token_is_busy(door: Door) -> None:
+    """An idle time costs a lookup only when it seems to be over."""
+    value = await door.create("a", TokenDraft(ttl_seconds=10))
+    for _ in range(10):
+        assert await door.knock(value) == "a"
+        door.now_us += 10 * SECOND_US
+    assert door.store.finds == 1
+
+
+# -- allowlist ----------------------------------------------------------------------------------------------
+
+REQUIRED = "[Client IP is required for this token]"
+ADDRESSES: list[tuple[str | None, str]] = [
+    ("10.0.0.1", "a"),
+    ("10.255.255.255", "a"),
+    ("::ffff:10.0.0.1", "a"),
+    ("::ffff:a00:1", "a"),
+    ("2001:db8::1", "a"),
+    ("2001:0db8:0::0001", "a"),
+    ("11.0.0.1", "[Token is not allowed for client IP 11.0.0.1]"),
+    ("::ffff:11.0.0.1", "[Token is not allowed for client IP 11.0.0.1]"),
+    ("2001:db8::2", "[Token is not allowed for client IP 2001:db8::2]"),
+    ("::10.0.0.1", "[Token is not allowed for client IP ::a00:1]"),
+    ("fe80::1%eth0", REQUIRED),
+    ("010.0.0.1", REQUIRED),
+    ("10.0.0.1:80", REQUIRED),
+    ("10.0.0", REQUIRED),
+    ("localhost", REQUIRED),
+    ("", REQUIRED),
+    (None, REQUIRED),
+]
+
+
+@pytest.mark.parametrize(("address", "expected"), ADDRESSES)
+async def test_allowlist(door: Door, address: str | None, expected: str) -> None:
+    """Only from the addresses of its list, IPv4 however it is written; an unknown address is on no list."""
+    allowlist = NetworkList.of(["10.0.0.0/8", "2001:db8::1"])
+    value = await door.create("a", TokenDraft(allowlist=allowlist))
+    assert await door.knock(value, "10.0.0.7") == "a"
+    assert await door.knock(value, address) == expected
+    assert await door.knock(value, "10.0.0.7") == "a"
+
+
+@pytest.mark.parametrize("address", [None, "nonsense", "10.0.0.1"])
+async def test_no_allowlist(door: Door, address: str | None) -> None:
+    """A token without a list works from anywhere, known or not."""
+    assert await door.knock(await door.create("a"), address) == "a"
+
+
+# -- what is taken away -------------------------------------------------------------------------------------
+
+ENDS: dict[str, Callable[[Door], Awaitable[Any]]] = {
+    "deleted": lambda door: door.remove("a"),
+    "rotated": lambda door: door.registry.rotate(ENVIRONMENT, "a"),
+    "revoked": lambda door: door.edit("a", revoked_at_us=NOW_US),
+    "inactive": lambda door: door.edit("a", active=False),
+}
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+async def test_what_is_taken_away_ends_at_once(
+    door: Door, beside: Door, end: Callable[[Door], Awaitable[Any]], elsewhere: bool
+) -> None:
+    """A value that was used a moment ago is refused as soon as the change has returned, in every process."""
+    value = await door.create("a")
+    for one in (door, beside):
+        for _ in range(2):
+            assert await one.knock(value) == "a"
+    await end(beside if elsewhere else door)
+    for one in (door, beside):
+        assert await one.knock(value) == INVALID
+
+
+async def test_a_thousand_ends(door: Door, beside: Door) -> None:
+    """A thousand values, each warm in one process and ended in another: not one is let in afterwards."""
+    names = [f"t{number}" for number in range(1_000)]
+    minted = await asyncio.gather(*(door.registry.create(ENVIRONMENT, name, TokenDraft()) for name in names))
+    ends: list[Callable[[str], Awaitable[Any]]] = [
+        beside.remove,
+        lambda name: beside.registry.rotate(ENVIRONMENT, name),
+        lambda name: beside.edit(name, revoked_at_us=NOW_US),
+        lambda name: beside.edit(name, active=False),
+    ]
+    wrong = []
+    for number, (name, value) in enumerate(zip(names, [one.value for one in minted], strict=True)):
+        assert await door.knock(value) == name
+        await ends[number % len(ends)](name)
+        if await door.knock(value) != INVALID:
+            wrong.append(name)
+    assert wrong == []
+
+
+async def test_what_is_given_works_at_once(door: Door, beside: Door) -> None:
+    """Neither an earlier refusal nor an earlier answer is remembered against a token."""
+    await door.create("a", TokenDraft(active=False))
+    for one in (door, beside):
+        assert await one.knock("chosen") == INVALID
+    await beside.choose("a", "chosen")
+    for one in (door, beside):
+        assert await one.knock("chosen") == INVALID
+    await beside.edit("a", active=True)
+    for one in (door, beside):
+        assert await one.knock("chosen") == "a"
+
+
+async def test_permissions_are_the_latest(door: Door, beside: Door) -> None:
+    """A change of permissions reaches a warm cache, and so does a bucket that is about to be renamed."""
+    value = await door.create("a", TokenDraft(Permissions.of(read=["x", "y"])))
+
+    async def permissions() -> Permissions:
+        answer = await door.authenticator.authenticate(value, None, NOW_US)
+        assert isinstance(answer, Identity)
+        return answer.token.permissions
+
+    assert await permissions() == Permissions.of(read=["x", "y"])
+    intent = await beside.store.change(lambda t: t.add_bucket_intent(IntentKind.REMOVE, "x", None, NOW_US))
+    assert await permissions() == Permissions.of(read=["y"])
+    await beside.store.change(lambda t: t.remove_bucket_intent(intent.intent_id))
+    assert await permissions() == Permissions.of(read=["x", "y"])
+    await beside.edit("a", permissions=Permissions.of(write=["z"]))
+    assert await permissions() == Permissions.of(write=["z"])
+
+
+# -- the cache ----------------------------------------------------------------------------------------------
+
+
+async def test_a_warm_value_costs_no_lookup(door: Door, beside: Door) -> None:
+    """Neither again and again, nor after creations and counted usage, here or elsewhere."""
+    value = await door.create("a")
+    assert await door.knock(value) == "a"
+    await door.create("b")
+    await beside.create("c")
+    await beside.see("a", NOW_US + 1)
+    for _ in range(100):
+        assert await door.knock(value) == "a"
+    assert door.store.finds == 1
+
+
+async def test_the_cache_is_bounded(tmp_path: Path) -> None:
+    """However many values are in use, no more than its size are remembered; all are answered right."""
+    store = CountingStore.open(tmp_path / "auth")
+    door = Door(store, cache_size=8)
+    values = {f"t{number}": await door.create(f"t{number}") for number in range(20)}
+    for _ in range(3):
+        for name, value in values.items():
+            assert await door.knock(value) == name
+            assert len(door.authenticator._cache) <= 8
+    await store.close()
+
+
+async def test_unknown_values_push_nothing_out(tmp_path: Path) -> None:
+    """A flood of unknown values leaves what is in use where it is."""
+    store = CountingStore.open(tmp_path / "auth")
+    door = Door(store, cache_size=8)
+    values = {f"t{number}": await door.create(f"t{number}") for number in range(8)}
+    for name, value in values.items():
+        assert await door.knock(value) == name
+    for number in range(500):
+        assert await door.knock(f"guess {number}") == INVALID
+    store.finds = 0
+    for name, value in values.items():
+        assert await door.knock(value) == name
+    assert store.finds == 0
+    await store.close()
+
+
+async def test_values_that_died_do_not_stay(tmp_path: Path) -> None:
+    """A full cache of dead values makes room for living ones."""
+    store = CountingStore.open(tmp_path / "auth")
+    door = Door(store, cache_size=2)
+    dead = [await door.create(f"dead{number}") for number in range(2)]
+    for value in dead:
+        await door.knock(value)
+    for number in range(2):
+        await door.remove(f"dead{number}")
+    living = [await door.create(f"living{number}") for number in range(2)]
+    for value in (*dead, *living, *living):
+        await door.knock(value)
+    store.finds = 0
+    assert [await door.knock(value) for value in living] == ["living0", "living1"]
+    assert store.finds == 0
+    await store.close()
+
+
+# -- the store goes away ------------------------------------------------------------------------------------
+
+
+async def test_a_store_that_cannot_be_read(door: Door) -> None:
+    """What is remembered goes on; everything else is `StoreUnavailableError`, never "Invalid token"."""
+    warm, cold = await door.create("warm"), await door.create("cold")
+    idle = await door.create("idle", TokenDraft(ttl_seconds=10))
+    for value, name in ((warm, "warm"), (idle, "idle")):
+        assert await door.knock(value) == name
+    door.store._lookups.close()
+    assert await door.knock(warm) == "warm"
+    for value in (cold, "unknown"):
+        with pytest.raises(StoreUnavailableError):
+            await door.knock(value)
+    door.now_us += 11 * SECOND_US
+    with pytest.raises(StoreUnavailableError):
+        await door.knock(idle)
+
+
+# -- a model ------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class ModelToken:
+    """What the model knows of a token."""
+
+    value: str
+    expires_at_us: int | None
+    active: bool = True
+
+
+NAMES = st.sampled_from(["a", "b", "c"])
+PROCESSES = st.integers(0, 1)
+
+
+class TokenMachine(RuleBasedStateMachine):
+    """Two processes on one registry against a dictionary: name -> token. Every value ever told is tried."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.folder = tempfile.TemporaryDirectory()
+        self.tokens: dict[str, ModelToken] = {}
+        self.told: list[str] = []
+
+    @initialize(cache_size=st.sampled_from([1, 2, 100]))
+    def start(self, cache_size: int) -> None:
+        """Open the registry twice."""
+        path = Path(self.folder.name) / "auth"
+        self.doors = [Door(CountingStore.open(path), cache_size=cache_size) for _ in range(2)]
+
+    @rule(process=PROCESSES, name=NAMES, lifetime_us=st.sampled_from([None, 1, 5]))
+    def create(self, process: int, name: str, lifetime_us: int | None) -> None:
+        """A free name makes a token; a taken one is refused."""
+        expires_at_us = None if lifetime_us is None else self.now_us + lifetime_us
+        minted = self.try_(
+            process, lambda r: r.create(ENVIRONMENT, name, TokenDraft(expires_at_us=expires_at_us))
+        )
+        assert (minted is not None) == (name not in self.tokens)
+        if minted is not None:
+            self.tokens[name] = ModelToken(minted.value, expires_at_us)
+            self.told.append(minted.value)
+
+    @rule(process=PROCESSES, name=NAMES)
+    def rotate(self, process: int, name: str) -> None:
+        """A token that is there and not expired gets a new value; its old one is nobody's."""
+        token = self.tokens.get(name)
+        minted = self.try_(process, lambda r: r.rotate(ENVIRONMENT, name))
+        assert (minted is not None) == (token is not None and not self.is_expired(token))
+        if minted is not None and token is not None:
+            token.value = minted.value
+            self.told.append(minted.value)
+
+    @rule(process=PROCESSES, name=NAMES)
+    def delete(self, process: int, name: str) -> None:
+        """The token is gone; the registry's rule of the last administrator is left out."""
+        if self.tokens.pop(name, None) is not None:
+            self.run(self.doors[process].remove(name))
+
+    @rule(process=PROCESSES, name=NAMES, active=st.booleans())
+    def switch(self, process: int, name: str, active: bool) -> None:
+        """A token is switched off or on."""
+        if name in self.tokens:
+            self.tokens[name].active = active
+            self.run(self.doors[process].edit(name, active=active))
+
+    @rule(microseconds=st.integers(1, 3))
+    def wait(self, microseconds: int) -> None:
+        """Time passes."""
+        for door in self.doors:
+            door.now_us += microseconds
+
+    @rule(process=PROCESSES, data=st.data())
+    @precondition(lambda self: self.told)
+    def authenticate(self, process: int, data: st.DataObject) -> None:
+        """A value is let in exactly if it is the present value of a token that is active and not expired."""
+        value = data.draw(st.sampled_from(self.told))
+        assert self.run(self.doors[process].knock(value)) == self.expected(value)
+
+    def teardown(self) -> None:
+        """Try every value in both processes, then close."""
+        if hasattr(self, "doors"):
+            for door in self.doors:
+                for value in self.told:
+                    assert self.run(door.knock(value)) == self.expected(value)
+                self.run(door.store.close())
+        self.runner.close()
+        self.folder.cleanup()
+
+    def expected(self, value: str) -> str:
+        """What the model says of a value."""
+        for name, token in self.tokens.items():
+            if token.value == value:
+                if self.is_expired(token):
+                    return EXPIRED
+                return name if token.active else INVALID
+        return INVALID
+
+    def is_expired(self, token: ModelToken) -> bool:
+        """Whether a token is at or past its expiry."""
+        return token.expires_at_us is not None and self.now_us >= token.expires_at_us
+
+    @property
+    def now_us(self) -> int:
+        """The time of all."""
+        return self.doors[0].now_us
+
+    def try_(self, process: int, change: Callable[[TokenRegistry], Awaitable[Minted]]) -> Minted | None:
+        """Make a change; None if it is refused."""
+
+        async def attempt() -> Minted | None:
+            try:
+                return await change(self.doors[process].registry)
+            except (TokenExistsError, TokenNotFoundError, InvalidInputError):
+                return None
+
+        minted: Minted | None = self.run(attempt())
+        return minted
+
+    def run(self, coroutine: Any) -> Any:
+        """Run to the end."""
+        return self.runner.run(coroutine)
+
+
+TestTokenMachine = TokenMachine.TestCase
+TestTokenMachine.settings = settings(
+    max_examples=30,
+    stateful_step_count=30,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
