@@ -6,6 +6,7 @@ import contextlib
 import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from reductauth.draft import TokenDraft
@@ -37,7 +38,7 @@ async def populated(count: int) -> AsyncIterator[Population]:
             grants: list[tuple[str, str]] = []
             for start in range(0, count, _BATCH):
                 made = range(start, min(count, start + _BATCH))
-                await store.change(lambda transaction, made=made: _add(transaction, store, made, grants))
+                await store.change(partial(_add, store=store, numbers=made, grants=grants))
             yield Population(store, grants)
         finally:
             await store.close()

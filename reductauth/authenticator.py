@@ -44,7 +44,12 @@ class _Remembered:
         self.generation = generation
         self.identity = Identity(token, secret.secret_id, address)
         self.last_access_us = token.last_access_us or 0
-        if token.allowlist or token.ttl_seconds is not None or not token.active or token.revoked_at_us is not None:
+        if (
+            token.allowlist
+            or token.ttl_seconds is not None
+            or not token.active
+            or token.revoked_at_us is not None
+        ):
             self.good_from_us = self.good_until_us = 0
         else:
             self.good_from_us = token.valid_from_us or 0
@@ -64,16 +69,20 @@ class Authenticator:
         self._cache_size = cache_size
         self._cache: dict[bytes, _Remembered] = {}
 
-    async def authenticate(self, value: str, address: str | None, now_us: int) -> Identity | AuthenticationError:
+    async def authenticate(
+        self, value: str, address: str | None, now_us: int
+    ) -> Identity | AuthenticationError:
         """Decide whether `value`, presented from `address` (None: unknown) at `now_us`, is a token's.
 
         Never suspends on a store that answers in place. Raises `StoreUnavailableError`.
         """
+        if len(value) > MAX_VALUE_LENGTH:
+            return InvalidTokenError()
         digest = self._digest(value)
         generation = self._generation()
         remembered = self._cache.get(digest)
         if remembered is None or remembered.generation != generation:
-            if len(value) > MAX_VALUE_LENGTH or shape_of(value) is Shape.MISTYPED:
+            if shape_of(value) is Shape.MISTYPED:
                 return InvalidTokenError()
             remembered = await self._look_up(digest, generation, address)
             if remembered is None:

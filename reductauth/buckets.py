@@ -13,6 +13,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import replace
 from enum import StrEnum
+from typing import TypeVar
 
 from reductauth.actor import Actor
 from reductauth.authority import check_administrator
@@ -25,6 +26,8 @@ __all__ = ["BucketGrants", "BucketNames"]
 
 BucketNames = Callable[[], Awaitable[Collection[str]]]
 """Asks the engine which buckets there are."""
+
+T = TypeVar("T")
 
 _logger = logging.getLogger("reductauth.buckets")
 
@@ -42,14 +45,11 @@ class BucketGrants:
         self._store = store
         self._clock = clock
         self._bucket_names = bucket_names
+        self._under_way: set[int] = set()
 
     async def check_settled(self, bucket: str) -> None:
         """Raise `BucketBusyError` while an intent on this name stands."""
-
-        def check(transaction: Transaction) -> None:
-            _check_free(transaction, {bucket})
-
-        await self._store.change(check)
+        await self._undisturbed(lambda transaction: _check_free(transaction, {bucket}))
 
     @contextlib.asynccontextmanager
     async def changing(
@@ -59,36 +59,51 @@ class BucketGrants:
         names = (
             {bucket_name(bucket)} if new_bucket is None else {bucket_name(bucket), bucket_name(new_bucket)}
         )
+        done = _Outcome.REMOVED if new_bucket is None else _Outcome.RENAMED
+
+        def ask(transaction: Transaction) -> None:
+            check_administrator(transaction, actor, self._clock())
+            _check_free(transaction, names)
 
         def state(transaction: Transaction) -> BucketIntent:
-            now_us = self._clock()
-            check_administrator(transaction, actor, now_us)
-            _check_free(transaction, names)
-            return transaction.add_bucket_intent(kind, bucket, new_bucket, now_us)
+            ask(transaction)
+            return transaction.add_bucket_intent(kind, bucket, new_bucket, self._clock())
 
-        done = _Outcome.REMOVED if new_bucket is None else _Outcome.RENAMED
         if not await self._is_possible(bucket, new_bucket):
-            # The engine will refuse, and an intent that outlives a crash would read as if it had not.
+            # The engine will refuse. An intent would be read, after a crash, as a change that did happen.
+            await self._undisturbed(ask)
             yield
-            actor = Actor.environment()
-            await self._settle(await self._store.change(state), done)
+            await self._apply(done, bucket, new_bucket)
             return
-        intent = await self._store.change(state)
+        intent = await self._undisturbed(state)
+        self._under_way.add(intent.intent_id)
         try:
             yield
         except Exception:
             await self._settle(intent, await self._outcome(intent, unknown=_Outcome.NOTHING))
             raise
-        await self._settle(intent, done)
+        else:
+            await self._settle(intent, done)
+        finally:
+            self._under_way.discard(intent.intent_id)
 
     async def settle(self) -> None:
-        """Settle what a process that died has left."""
+        """Settle what nobody is at work on: its process has died, its caller went away, or it could not be kept."""
         for intent in await self._store.change(lambda transaction: transaction.bucket_intents()):
-            outcome = await self._outcome(intent, unknown=_Outcome.REMOVED)
-            _logger.warning(
-                "bucket change settled kind=%s bucket=%s outcome=%s", intent.kind, intent.bucket, outcome
-            )
-            await self._settle(intent, outcome)
+            if intent.intent_id not in self._under_way and not self._store.is_anothers(intent):
+                outcome = await self._outcome(intent, unknown=_Outcome.REMOVED)
+                _logger.warning(
+                    "bucket change settled kind=%s bucket=%s outcome=%s", intent.kind, intent.bucket, outcome
+                )
+                await self._settle(intent, outcome)
+
+    async def _undisturbed(self, work: Callable[[Transaction], T]) -> T:
+        """Make a change; if an intent is in its way that nobody is at work on, settle that first."""
+        try:
+            return await self._store.change(work)
+        except BucketBusyError:
+            await self.settle()
+            return await self._store.change(work)
 
     async def _is_possible(self, bucket: str, new_bucket: str | None) -> bool:
         if self._bucket_names is None:
@@ -106,19 +121,25 @@ class BucketGrants:
         return _Outcome.RENAMED if intent.new_bucket in names else _Outcome.REMOVED
 
     async def _settle(self, intent: BucketIntent, outcome: _Outcome) -> None:
+        await self._apply(outcome, intent.bucket, intent.new_bucket, intent)
+
+    async def _apply(
+        self, outcome: _Outcome, bucket: str, new_bucket: str | None, intent: BucketIntent | None = None
+    ) -> None:
+        """Bring exact grants in line with what became of the bucket, and end the intent, in one change."""
         actor = Actor.environment()
 
         def work(transaction: Transaction) -> None:
-            # Whoever knows the outcome applies it, also where another process's start has settled the intent.
-            transaction.remove_bucket_intent(intent.intent_id)
+            if intent is not None:
+                transaction.remove_bucket_intent(intent.intent_id)
             if outcome is _Outcome.NOTHING:
                 return
             now_us = self._clock()
-            for token in transaction.tokens_naming_bucket(intent.bucket):
+            for token in transaction.tokens_naming_bucket(bucket):
                 permissions = (
-                    token.permissions.with_bucket_renamed(intent.bucket, intent.new_bucket)
-                    if outcome is _Outcome.RENAMED and intent.new_bucket is not None
-                    else token.permissions.without_bucket(intent.bucket)
+                    token.permissions.with_bucket_renamed(bucket, new_bucket)
+                    if outcome is _Outcome.RENAMED and new_bucket is not None
+                    else token.permissions.without_bucket(bucket)
                 )
                 changed = replace(token, permissions=permissions, updated_at_us=now_us)
                 transaction.replace(changed)

@@ -41,7 +41,9 @@ class BucketIntent:
     intent_id: int
     kind: IntentKind
     bucket: str
-    new_bucket: str | None = None
+    new_bucket: str | None
+    owner: int
+    """The process that stated it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +178,10 @@ class TokenStore(Protocol):
 
     def is_writable(self) -> bool:
         """Whether changes can be kept, as far as is known."""
+        ...
+
+    def is_anothers(self, intent: BucketIntent) -> bool:
+        """Whether another process that lives stated the intent."""
         ...
 
     async def close(self) -> None:

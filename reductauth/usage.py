@@ -20,6 +20,7 @@ __all__ = ["FLUSH_INTERVAL_SECONDS", "UsageKind", "UsageMeter"]
 FLUSH_INTERVAL_SECONDS = 5.0
 
 _SECOND_US = 1_000_000
+_MAX_HURRIED = 65_536
 _DAY_US = 86_400 * _SECOND_US
 _logger = logging.getLogger("reductauth.usage")
 
@@ -58,7 +59,7 @@ class UsageMeter:
         self._store = store
         self._tallies: dict[int, _Tally] = {}
         self._waiting: list[UsageDelta] = []
-        self._flushed_at_us = 0
+        self._hurried_at_us: dict[int, int] = {}
         self._urgent = asyncio.Event()
 
     async def run(self) -> None:
@@ -80,13 +81,13 @@ class UsageMeter:
         tally.last_access_us = now_us
         tally.address = identity.address
         if identity.token.ttl_seconds is not None:
-            self._hurry(identity.token.ttl_seconds, now_us)
+            self._hurry(identity.secret_id, identity.token.ttl_seconds, now_us)
 
-    def _hurry(self, ttl_seconds: int, now_us: int) -> None:
+    def _hurry(self, secret_id: int, ttl_seconds: int, now_us: int) -> None:
         """Have what other processes know of an idle time be at most a quarter of the ttl behind."""
         patience_us = min(FLUSH_INTERVAL_SECONDS, ttl_seconds / 4) * _SECOND_US
-        if now_us - self._flushed_at_us > patience_us:
-            self._flushed_at_us = now_us
+        if now_us - self._hurried_at_us.get(secret_id, 0) > patience_us:
+            self._hurried_at_us[secret_id] = now_us
             self._urgent.set()
 
     async def flush(self) -> None:
@@ -96,6 +97,8 @@ class UsageMeter:
         if not deltas:
             return
         self._waiting, self._tallies = [], {}
+        if len(self._hurried_at_us) > _MAX_HURRIED:
+            self._hurried_at_us.clear()  # at worst some are flushed sooner than they must be
         try:
             await self._store.change(lambda transaction: transaction.add_usage(deltas))
         except StoreUnavailableError:

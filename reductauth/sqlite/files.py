@@ -14,8 +14,10 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import secrets
 import sqlite3
 import stat
+import struct
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -30,6 +32,8 @@ __all__ = ["FIRST_GENERATION", "FolderLock", "RegistryFolder"]
 FIRST_GENERATION = 2
 _LOCK_TIMEOUT_SECONDS = 5.0
 _LOCK_PAUSE_SECONDS = 0.001
+_MAX_CLAIM = 2**62
+_FLOCK = "hhqqi4x"  # struct flock of Linux: type, whence, start, length, pid
 
 
 class FolderLock:
@@ -55,9 +59,27 @@ class FolderLock:
         finally:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
+    def claim(self) -> int:
+        """Take a number that is this process's for as long as it lives: a locked byte far behind the file's end."""
+        while True:
+            number = secrets.randbelow(_MAX_CLAIM) + 1
+            with contextlib.suppress(BlockingIOError):
+                fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLK, _byte_lock(fcntl.F_WRLCK, number))
+                return number
+
+    def is_claimed(self, number: int) -> bool:
+        """Whether a living process holds this number."""
+        answer = fcntl.fcntl(self._descriptor, fcntl.F_OFD_GETLK, _byte_lock(fcntl.F_WRLCK, number))
+        kind, *_ = struct.unpack(_FLOCK, answer)
+        return bool(kind != fcntl.F_UNLCK)
+
     def close(self) -> None:
         """Let go of the file."""
         os.close(self._descriptor)
+
+
+def _byte_lock(kind: int, offset: int) -> bytes:
+    return struct.pack(_FLOCK, kind, os.SEEK_SET, offset, 1, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +115,25 @@ class RegistryFolder:
 
     def holds_registry(self) -> bool:
         """Whether anything here says that a registry was made, even if parts of it are lost."""
-        return any(os.path.lexists(path) for path in (self.database, self.key_file, self.generation_file))
+        return os.path.lexists(self.database) or os.path.lexists(self.key_file) or self._has_remains()
+
+    def live_files(self) -> list[Path]:
+        """What an open registry writes to."""
+        return [
+            self.database,
+            self._beside("-wal"),
+            self._beside("-shm"),
+            self.generation_file,
+            self.lock_file,
+        ]
+
+    def _beside(self, suffix: str) -> Path:
+        return self.database.with_name(self.database.name + suffix)
+
+    def _has_remains(self) -> bool:
+        """Whether there are files that only a finished registry has, its database and its key aside."""
+        remains = (self.generation_file, self._beside("-wal"), self._beside("-journal"))
+        return any(os.path.lexists(path) for path in remains)
 
     def prepare(self) -> None:
         """Make the folder if there is none, and check who owns what is in it.
@@ -119,11 +159,12 @@ class RegistryFolder:
         has_key = os.path.lexists(self.key_file)
         if has_database:
             return given_key or self._read_key()
-        if given_key is None and has_key and os.path.lexists(self.unfinished_database):
+        is_resumed = has_key and given_key is None and os.path.lexists(self.unfinished_database)
+        if is_resumed and not self._has_remains():
             key = self._read_key()
             self._finish()
             return key
-        if has_key or os.path.lexists(self.generation_file):
+        if has_key or self._has_remains():
             raise ConfigurationError(
                 [
                     f"{self.database}: the token registry is missing, but files that belong to it are there; "

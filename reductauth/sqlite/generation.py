@@ -1,12 +1,13 @@
 """The generation: a counter in a memory-mapped file, which says in every process when a token changed.
 
-The order that holds, under `auth.lock`: the counter is made odd (a fresh odd one if a writer died and left it
-odd), the transaction is committed, the counter is made even. A reader notes the counter before its lookup and
+The order that holds, under `auth.lock`: the counter is made odd (or found odd, if a writer died), the
+transaction is committed, the counter is made even. A reader notes the counter before its lookup and
 keeps what it found under that number: odd, it keeps nothing; moved, it asks again. So a writer that is killed
 anywhere leaves either the old number with the old state, or an odd one that nobody trusts.
 
-The even number is also kept in a row of the same transaction. A file that is ahead of the row means that an
-older copy of the registry was put back, with tokens in it that were revoked since.
+The even number is also kept in a row of the same transaction. So the file is never ahead of the row by more
+than an odd number's one; if it is, an older copy of the registry was put back, with tokens in it that were
+revoked since.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Generation:
 
     def _check_not_ahead(self, path: Path, kept: int) -> None:
         value = self.read()
-        if value % 2 == 0 and value > kept:
+        if value > kept + value % 2:
             self.close()
             raise ConfigurationError(
                 [
@@ -64,7 +65,7 @@ class Generation:
     def begin(self) -> int:
         """Make the counter odd, and return the number it had."""
         before = self._cell[0]
-        self._cell[0] = before + 1 if before % 2 == 0 else before + 2
+        self._cell[0] = before | 1
         return before
 
     def publish(self, even: int) -> None:

@@ -89,6 +89,7 @@ CREATE TABLE bucket_intents (
     kind TEXT NOT NULL CHECK (kind IN ('rename', 'remove')),
     bucket TEXT NOT NULL,
     new_bucket TEXT,
+    owner INTEGER NOT NULL, -- a number that the process holds while it lives
     started_at_us INTEGER NOT NULL
 ) STRICT;
 """

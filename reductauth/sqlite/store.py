@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 from reductauth.errors import ConfigurationError, StoreUnavailableError
@@ -17,8 +17,9 @@ from reductauth.sqlite import reader, schema
 from reductauth.sqlite.files import FolderLock, RegistryFolder
 from reductauth.sqlite.generation import Generation
 from reductauth.sqlite.reader import SqliteSnapshot
+from reductauth.sqlite.transaction import SqliteTransaction
 from reductauth.sqlite.writer import Writer
-from reductauth.store import Found, Snapshot, Transaction
+from reductauth.store import BucketIntent, Found, Snapshot, Transaction
 
 __all__ = ["SqliteStore"]
 
@@ -40,14 +41,18 @@ class SqliteStore:
         self._lookups = _connect(folder.database)
         schema.check_version(self._lookups, str(folder.database))
         _check_key(self._lookups, key, folder)
-        self._generation = _open_generation(folder, self._lookups)
+        self._kept = int(_fact(self._lookups, "generation", folder))
+        self._generation = Generation(folder.generation_file, self._kept)
         self.generation = self._generation.read
         """See `TokenStore.generation`."""
-        self._writer = Writer(_connect(folder.database), folder, lock, self._generation, key.key_id)
         self._reads = _connect(folder.database)
+        writing = _connect(folder.database)
+        self._owner = lock.claim()
+        self._writer = Writer(writing, folder, lock, self._generation, key.key_id, self._owner)
         self._read_thread = ThreadPoolExecutor(1, "reductauth-reader")
         self._suspended: frozenset[str] = frozenset()
         self._suspended_generation = -1
+        self._is_closed = False
 
     @classmethod
     def open(cls, path: Path, given_key: RegistryKey | None = None) -> Self:
@@ -61,7 +66,9 @@ class SqliteStore:
             lock = FolderLock(folder.lock_file)
             try:
                 with lock.held():
-                    return cls(folder, lock, folder.first_start(given_key))
+                    store = cls(folder, lock, folder.first_start(given_key))
+                store._recover()
+                return store
             except BaseException:
                 lock.close()
                 raise
@@ -74,6 +81,17 @@ class SqliteStore:
                 [f"{path}: can't keep a token registry here ({error.strerror})"]
             ) from None
 
+    def _recover(self) -> None:
+        """Bring counter and row together, after a crash for instance: in the order of every change."""
+        if self._generation.read() != self._kept:
+            try:
+                self._writer.submit(_invalidate).result()
+            except StoreUnavailableError as error:
+                self._close()
+                raise ConfigurationError(
+                    [f"the token registry can't be brought up to date: {error}"]
+                ) from None
+
     async def find(self, digest: bytes) -> Found | None:
         """See `TokenStore.find`. One indexed read, in place: it never suspends."""
         try:
@@ -82,7 +100,7 @@ class SqliteStore:
                 self._suspended = reader.suspended_buckets(self._lookups)
                 self._suspended_generation = generation
             found = reader.find(self._lookups, digest)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, ValueError) as error:  # ValueError: the store was closed
             raise StoreUnavailableError from error
         if found is None or not self._suspended:
             return found
@@ -94,6 +112,8 @@ class SqliteStore:
     async def read(self, work: Callable[[Snapshot], T]) -> T:
         """See `TokenStore.read`. Runs on a thread and a connection of its own."""
         loop = asyncio.get_running_loop()
+        if self._is_closed:
+            raise StoreUnavailableError
         return await loop.run_in_executor(self._read_thread, self._read, work)
 
     def _read(self, work: Callable[[Snapshot], T]) -> T:
@@ -114,17 +134,28 @@ class SqliteStore:
         """See `TokenStore.is_writable`."""
         return self._writer.failure is None
 
+    def is_anothers(self, intent: BucketIntent) -> bool:
+        """See `TokenStore.is_anothers`."""
+        return intent.owner != self._owner and self._lock.is_claimed(intent.owner)
+
     async def close(self) -> None:
         """See `TokenStore.close`."""
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
+        if self._is_closed:
+            return
+        self._is_closed = True
         self._writer.close()
         self._read_thread.shutdown()
         self._reads.close()
         self._lookups.close()
         self._generation.close()
         self._lock.close()
+
+
+def _invalidate(transaction: SqliteTransaction) -> None:
+    transaction.invalidates = True
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -140,24 +171,20 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def _fact(connection: sqlite3.Connection, name: str, folder: RegistryFolder) -> Any:
+    row = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+    if row is None:
+        raise ConfigurationError(
+            [f"{folder.database}: is damaged ({name} is missing); restore it from a backup"]
+        )
+    return row[0]
+
+
 def _check_key(connection: sqlite3.Connection, key: RegistryKey, folder: RegistryFolder) -> None:
-    (check_value,) = connection.execute("SELECT value FROM meta WHERE name = 'key_check'").fetchone()
-    if not key.matches(check_value):
+    if not key.matches(_fact(connection, "key_check", folder)):
         raise ConfigurationError(
             [
-                f"{folder.database}: was made with another key than {key.key_id}; restore the auth.key that belongs "
-                "to it, or set RS_AUTH_KEY to the right key"
+                f"{folder.database}: was made with another key than {key.key_id}; restore the auth.key that "
+                "belongs to it, or set RS_AUTH_KEY to the right key"
             ]
         )
-
-
-def _open_generation(folder: RegistryFolder, connection: sqlite3.Connection) -> Generation:
-    """Map the counter and bring it and its row together, after a crash for instance."""
-    (kept,) = connection.execute("SELECT value FROM meta WHERE name = 'generation'").fetchone()
-    generation = Generation(folder.generation_file, kept)
-    if generation.read() != kept:
-        even = max(generation.read() + generation.read() % 2, kept) + 2
-        generation.begin()
-        connection.execute("UPDATE meta SET value = ? WHERE name = 'generation'", (even,))
-        generation.publish(even)
-    return generation

@@ -36,8 +36,9 @@ ON CONFLICT (token_key, period) DO UPDATE SET
 class SqliteTransaction(SqliteSnapshot):
     """One change within the writer's transaction; see `reductauth.store.Transaction`."""
 
-    def __init__(self, connection: sqlite3.Connection, key_id: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, key_id: str, owner: int) -> None:
         super().__init__(connection)
+        self._owner = owner
         self._key_id = key_id
         self.invalidates = False
         """Whether something about an existing token changed. Creations and usage do not count."""
@@ -117,6 +118,9 @@ class SqliteTransaction(SqliteSnapshot):
         for delta in deltas:
             counters = (delta.read, delta.write, delta.admin, delta.denied)
             self._connection.execute(_ADD_USAGE, (delta.day, *counters, delta.token_id))
+            self._connection.execute(
+                "UPDATE secrets SET uses = uses + ? WHERE id = ?", (sum(counters), delta.secret_id)
+            )
             if delta.last_access_us is None:
                 continue
             access = (delta.last_access_us, delta.last_access_ip)
@@ -130,26 +134,26 @@ class SqliteTransaction(SqliteSnapshot):
                 " WHERE id = ? AND (last_access_us IS NULL OR last_access_us < ?)",
                 (*access, delta.secret_id, delta.last_access_us),
             )
-            self._connection.execute(
-                "UPDATE secrets SET uses = uses + ? WHERE id = ?", (sum(counters), delta.secret_id)
-            )
 
     def bucket_intents(self) -> list[BucketIntent]:
         """The intents that stand, oldest first."""
-        rows = self._connection.execute("SELECT id, kind, bucket, new_bucket FROM bucket_intents ORDER BY id")
-        return [BucketIntent(row[0], IntentKind(row[1]), row[2], row[3]) for row in rows]
+        rows = self._connection.execute(
+            "SELECT id, kind, bucket, new_bucket, owner FROM bucket_intents ORDER BY id"
+        )
+        return [BucketIntent(row[0], IntentKind(row[1]), row[2], row[3], row[4]) for row in rows]
 
     def add_bucket_intent(
         self, kind: IntentKind, bucket: str, new_bucket: str | None, at_us: int
     ) -> BucketIntent:
         """State an intent."""
         cursor = self._connection.execute(
-            "INSERT INTO bucket_intents (kind, bucket, new_bucket, started_at_us) VALUES (?, ?, ?, ?) RETURNING id",
-            (kind, bucket, new_bucket, at_us),
+            "INSERT INTO bucket_intents (kind, bucket, new_bucket, owner, started_at_us)"
+            " VALUES (?, ?, ?, ?, ?) RETURNING id",
+            (kind, bucket, new_bucket, self._owner, at_us),
         )
         (intent_id,) = cursor.fetchone()
         self.invalidates = True
-        return BucketIntent(intent_id, kind, bucket, new_bucket)
+        return BucketIntent(intent_id, kind, bucket, new_bucket, self._owner)
 
     def remove_bucket_intent(self, intent_id: int) -> bool:
         """Settle an intent; False if somebody else did."""

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from reductauth.errors import StoreUnavailableError
@@ -27,6 +28,7 @@ __all__ = ["Writer"]
 T = TypeVar("T")
 
 _MAX_BATCH = 128
+_NEXT_GENERATION = "UPDATE meta SET value = max(value + 2, ?) WHERE name = 'generation' RETURNING value"
 _logger = logging.getLogger("reductauth.store")
 
 
@@ -35,7 +37,7 @@ class _Change:
     work: Callable[[SqliteTransaction], Any]
     future: Future[Any]
     result: Any = None
-    refusal: Exception | None = None
+    refusal: BaseException | None = None
 
     def tell(self) -> None:
         if self.refusal is None:
@@ -54,16 +56,18 @@ class Writer:
         lock: FolderLock,
         generation: Generation,
         key_id: str,
+        owner: int,
     ) -> None:
         self._connection = connection
         self._lock = lock
         self._generation = generation
         self._key_id = key_id
-        self._database = folder.database
-        self._generation_file = folder.generation_file
-        self._database_inode = folder.database.lstat().st_ino
+        self._owner = owner
+        self._inodes = {path: _inode(path) for path in folder.live_files()}
         self._queue: queue.SimpleQueue[_Change | None] = queue.SimpleQueue()
         self._failure: str | None = None
+        self._door = threading.Lock()
+        self._is_closed = False
         self._thread = threading.Thread(target=self._run, name="reductauth-writer", daemon=True)
         self._thread.start()
 
@@ -76,12 +80,20 @@ class Writer:
         """Queue a change. The future holds its result, what it raised, or `StoreUnavailableError`."""
         future: Future[T] = Future()
         future.set_running_or_notify_cancel()  # a change is not undone because its caller went away
-        self._queue.put(_Change(work, future))
+        with self._door:
+            if self._is_closed:
+                future.set_exception(StoreUnavailableError())
+            else:
+                self._queue.put(_Change(work, future))
         return future
 
     def close(self) -> None:
         """Finish what waits, then end the thread and close the connection. Blocks."""
-        self._queue.put(None)
+        with self._door:
+            if self._is_closed:
+                return
+            self._is_closed = True
+            self._queue.put(None)
         self._thread.join()
         self._connection.close()
 
@@ -103,7 +115,7 @@ class Writer:
     def _make(self, batch: list[_Change]) -> None:
         try:
             self._commit(batch)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the callers must hear and the thread live on
+        except BaseException as error:  # noqa: BLE001 - the callers must hear, and the thread must live on
             _logger.error("changes not kept changes=%d error=%s", len(batch), error)  # noqa: TRY400 - one line
             for change in batch:
                 change.future.set_exception(StoreUnavailableError())
@@ -118,12 +130,13 @@ class Writer:
         try:
             # A list, not a generator: every change must run.
             invalidates = [self._attempt(change) for change in batch]
+            self._check_in_place()
             if all(change.refusal is not None for change in batch):
                 self._connection.execute("ROLLBACK")
             elif any(invalidates):
                 self._commit_and_publish()
             else:
-                self._connection.execute("COMMIT")
+                self._commit_unpublished()
         except BaseException:
             self._roll_back()
             raise
@@ -131,25 +144,35 @@ class Writer:
 
     def _attempt(self, change: _Change) -> bool:
         """Run one change in its savepoint; return whether it ends what readers keep."""
-        transaction = SqliteTransaction(self._connection, self._key_id)
+        transaction = SqliteTransaction(self._connection, self._key_id, self._owner)
         self._connection.execute("SAVEPOINT change")
         try:
             change.result = change.work(transaction)
-        except Exception as refusal:
+        except BaseException as refusal:
             if isinstance(refusal, sqlite3.Error) and not isinstance(refusal, sqlite3.IntegrityError):
                 raise  # the disk's fault, which may have rolled everything back: the whole batch fails
-            change.refusal = refusal
+            # A future can't carry StopIteration, and a coroutine that awaits it would be ended by it.
+            change.refusal = RuntimeError(repr(refusal)) if isinstance(refusal, StopIteration) else refusal
             self._connection.execute("ROLLBACK TO change")
         self._connection.execute("RELEASE change")
         return transaction.invalidates and change.refusal is None
+
+    def _commit_unpublished(self) -> None:
+        try:
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if not _is_harmless(error):
+                self._fail(f"commit failed: {error}")
+            raise
 
     def _commit_and_publish(self) -> None:
         # Between BEGIN IMMEDIATE and here no other process can write, so the lock is free or about to be.
         with self._lock.held():
             before = self._generation.begin()
-            even = self._generation.read() + 1
             try:
-                self._connection.execute("UPDATE meta SET value = ? WHERE name = 'generation'", (even,))
+                (even,) = self._connection.execute(
+                    _NEXT_GENERATION, (self._generation.read() + 1,)
+                ).fetchone()
                 self._connection.execute("COMMIT")
             except sqlite3.Error as error:
                 if before % 2 == 0 and _is_harmless(error):
@@ -167,17 +190,9 @@ class Writer:
                 self._connection.execute("ROLLBACK")
 
     def _check_in_place(self) -> None:
-        """Refuse to acknowledge what went to a file that is no longer where the next start will look."""
-        in_place = (
-            (self._database, self._database_inode),
-            (self._generation_file, self._generation.inode),
-        )
-        for path, inode in in_place:
-            try:
-                found = path.lstat().st_ino
-            except FileNotFoundError:
-                found = None
-            if found != inode:
+        """Refuse to keep, or to acknowledge, what goes to files that the next start will not find."""
+        for path, inode in self._inodes.items():
+            if _inode(path) != inode:
                 self._fail(f"{path} was removed or replaced while the server runs")
                 raise StoreUnavailableError
 
@@ -186,6 +201,13 @@ class Writer:
         _logger.critical(
             "registry stopped reason=%s; no change is kept until the server is restarted", reason
         )
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.lstat().st_ino
+    except FileNotFoundError:
+        return None
 
 
 def _is_harmless(error: sqlite3.Error) -> bool:

@@ -159,7 +159,7 @@ class Engine:
         """
         await self._files.run(partial(self._remove_bucket, name))
 
-    async def write_record(  # noqa: PLR0917 - type and labels are the last and have defaults
+    async def write_record(
         self,
         bucket: str,
         entry: str,

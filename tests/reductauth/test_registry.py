@@ -714,12 +714,21 @@ CRASHES: list[tuple[str, str | None, set[str], dict[str, Permissions]]] = [
 )
 @pytest.mark.parametrize("way", ["cancelled", "killed"])
 async def test_an_intent_that_a_crash_left(
-    granted: World, way: str, new: str | None, left: set[str], expected: dict[str, Permissions]
+    granted: World,
+    tmp_path: Path,
+    way: str,
+    new: str | None,
+    left: set[str],
+    expected: dict[str, Permissions],
 ) -> None:
     """It suspends the grants until the next start, which asks the engine and settles it."""
     if way == "killed":
         kind = IntentKind.REMOVE if new is None else IntentKind.RENAME
-        await granted.store.change(lambda t: t.add_bucket_intent(kind, "a", new, NOW_US))
+        dying = SqliteStore.open(tmp_path / "auth")
+        await dying.change(lambda t: t.add_bucket_intent(kind, "a", new, NOW_US))
+        await granted.registry.settle_bucket_intents()
+        assert await permissions_of(granted) == UNCHANGED
+        await dying.close()
     else:
         await cancel_inside(granted, new)
     granted.buckets.clear()
@@ -830,9 +839,10 @@ async def test_a_bucket_is_changed_by_one_at_a_time(
 
 
 async def test_another_process_starts_meanwhile(granted: World, beside: World) -> None:
-    """A start settles the intents that it finds; whoever is at work still knows better how it ended."""
+    """A start does not settle what another process is at work on: grants stay suspended until that is done."""
     async with granted.registry.renaming_bucket(ENVIRONMENT, "a", "b"):
         await beside.registry.settle_bucket_intents()
+        assert await beside.opens("exact") == {"ab"}
         granted.buckets.remove("a")
         granted.buckets.add("b")
     assert await permissions_of(granted) == RENAMED

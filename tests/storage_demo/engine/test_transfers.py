@@ -303,7 +303,7 @@ async def test_cancelled_abort_still_cleans_up(engine: Engine, folder: Path) -> 
     assert len(content_files(folder)) == 1
     await asyncio.gather(*busy)
     async with asyncio.timeout(2):
-        while content_files(folder):  # noqa: ASYNC110 - nobody is left who could tell us
+        while content_files(folder):
             await asyncio.sleep(0.01)
     await assert_untouched(engine, folder)
 
