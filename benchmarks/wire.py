@@ -159,7 +159,9 @@ async def _lines() -> AsyncIterator[dict[str, Variant]]:
             "guarded": _Line(guarded(), good, 200),
             "the floor as a decorator": _Line((await serve(_application(_floor_guard(floor))))(), good, 200),
             "aiohttp-security check_permission": _Line((await serve(secured_app))(), good, 200),
-            "refused with 401": _Line(guarded(), request("weather", value[:-1]), 401),
+            "refused with 401": _Line(
+                guarded(), request("weather", value[:-1] + ("0" if value[-1] != "0" else "1")), 401
+            ),
             "refused with 403": _Line(guarded(), request("other", value), 403),
         }
 

@@ -65,6 +65,10 @@ class BucketPattern(str):
         return not bucket.startswith("$") and bucket.startswith(self.prefix)
 
 
+def _kept_pattern(text: str) -> BucketPattern:
+    return str.__new__(BucketPattern, text)
+
+
 def bucket_name(text: str) -> BucketPattern:
     """Return the exact entry for one bucket. Raises `InvalidInputError` for a wildcard and for no pattern at all."""
     pattern = BucketPattern(text)
@@ -73,20 +77,19 @@ def bucket_name(text: str) -> BucketPattern:
     return pattern
 
 
-@dataclass(frozen=True, slots=True)
-class _Grants:
-    """The patterns of one action, split for the hot path: one set lookup, one tuple of prefixes."""
+_Grants = tuple[frozenset[str], tuple[str, ...]]
+"""The patterns of one action, split for the hot path: exact names, and prefixes."""
 
-    exact: frozenset[str]
-    prefixes: tuple[str, ...]
+_NOTHING: _Grants = (frozenset(), ())
 
-    @classmethod
-    def of(cls, patterns: Iterable[BucketPattern]) -> _Grants:
-        split = [(pattern, pattern.prefix) for pattern in patterns]
-        return cls(
-            frozenset(str(pattern) for pattern, prefix in split if prefix is None),
-            tuple(prefix for _, prefix in split if prefix is not None),
-        )
+
+def _split(patterns: tuple[BucketPattern, ...]) -> _Grants:
+    if not patterns:
+        return _NOTHING
+    prefixes = tuple(pattern[:-1] for pattern in patterns if pattern.endswith("*"))
+    if not prefixes:
+        return frozenset(patterns), ()
+    return frozenset(pattern for pattern in patterns if not pattern.endswith("*")), prefixes
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +103,8 @@ class Permissions:
     _write: _Grants = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_read", _Grants.of(self.read))
-        object.__setattr__(self, "_write", _Grants.of(self.write))
+        object.__setattr__(self, "_read", _split(self.read))
+        object.__setattr__(self, "_write", _split(self.write))
 
     @classmethod
     def of(
@@ -119,6 +122,11 @@ class Permissions:
         return cls(full_access, checked_read, checked_write)
 
     @classmethod
+    def kept(cls, *, full_access: bool, read: Iterable[str], write: Iterable[str]) -> Permissions:
+        """Build from what `of` has checked before it was stored: on every lookup, so without another check."""
+        return cls(full_access, tuple(map(_kept_pattern, read)), tuple(map(_kept_pattern, write)))
+
+    @classmethod
     def preset(cls, role: Role) -> Permissions:
         """The permissions that a role stands for."""
         return _PRESETS[role]
@@ -128,12 +136,12 @@ class Permissions:
         if self.full_access:
             return True
         if action == _READ:
-            grants = self._read
+            exact, prefixes = self._read
         elif action == _WRITE:
-            grants = self._write
+            exact, prefixes = self._write
         else:
             return False
-        return bucket in grants.exact or (bucket.startswith(grants.prefixes) and not bucket.startswith("$"))
+        return bucket in exact or (bucket.startswith(prefixes) and not bucket.startswith("$"))
 
     def without_bucket(self, bucket: str) -> Permissions:
         """The same without the exact entries for `bucket`; wildcards are left alone."""
@@ -148,7 +156,7 @@ class Permissions:
 
     def names_bucket(self, bucket: str) -> bool:
         """Whether an exact entry names `bucket`."""
-        return bucket in self._read.exact or bucket in self._write.exact
+        return bucket in self._read[0] or bucket in self._write[0]
 
     def _mapped(self, mapping: dict[str, BucketPattern | None]) -> Permissions:
         def moved(patterns: tuple[BucketPattern, ...]) -> tuple[BucketPattern, ...]:

@@ -48,7 +48,11 @@ def token_of(row: tuple[Any, ...]) -> Token:
     return Token(
         token_id,
         name,
-        Permissions.of(full_access=full_access == 1, read=orjson.loads(read), write=orjson.loads(write)),
+        Permissions.kept(
+            full_access=full_access == 1,
+            read=() if read == _NOTHING else orjson.loads(read),
+            write=() if write == _NOTHING else orjson.loads(write),
+        ),
         created_at_us,
         updated_at_us,
         created_by,

@@ -5,8 +5,13 @@ The message stands in the header `x-reduct-error`, where clients look for it, an
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
+
 import orjson
 from aiohttp import web
+from multidict import CIMultiDict
 
 from reductauth.errors import (
     AuthenticationError,
@@ -34,24 +39,34 @@ _STATUS: tuple[tuple[type[AuthError], int], ...] = (
 )
 
 _UNPARSABLE = "Unparsable message"
-_JSON = "application/json"
 
 
-def error_response(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:
+def error_response(
+    status: int, message: str, headers: Mapping[str, str] = MappingProxyType({})
+) -> web.Response:
     """Render any refusal the way clients of the storage protocol expect it."""
-    readable = message.encode("utf-8", "replace").decode()  # lone surrogates, from undecodable paths
-    return web.Response(
-        status=status,
-        body=orjson.dumps({"detail": readable.replace('"', "'")}),
-        content_type=_JSON,
-        headers={"x-reduct-error": message if _is_header_value(message) else _UNPARSABLE, **(headers or {})},
-    )
+    body, common = _rendered(message)
+    all_headers = common.copy()
+    all_headers.update(headers)
+    return web.Response(status=status, body=body, headers=all_headers)
 
 
 def auth_error_response(error: AuthError) -> web.Response:
     """Render a refusal of this module."""
-    status = next(status for kind, status in _STATUS if isinstance(error, kind))
-    return error_response(status, str(error), _headers(error))
+    return error_response(_status_of(error), str(error), _headers(error))
+
+
+@lru_cache(maxsize=1024)
+def _rendered(message: str) -> tuple[bytes, CIMultiDict[str]]:
+    """Body and headers of a refusal. Kept, because refusals come in floods; none of them holds a value."""
+    readable = message.encode("utf-8", "replace").decode()  # lone surrogates, from undecodable paths
+    headers = CIMultiDict({"x-reduct-error": message if _is_header_value(message) else _UNPARSABLE})
+    headers["Content-Type"] = "application/json"
+    return orjson.dumps({"detail": readable.replace('"', "'")}), headers
+
+
+def _status_of(error: AuthError) -> int:
+    return next(status for kind, status in _STATUS if isinstance(error, kind))
 
 
 def _headers(error: AuthError) -> dict[str, str]:

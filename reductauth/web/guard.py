@@ -22,10 +22,10 @@ from typing import Any, Final, TypeVar, cast
 from aiohttp import hdrs, web
 from aiohttp.abc import AbstractView
 
-from reductauth.actor import Identity
 from reductauth.errors import AuthenticationError, AuthError, PermissionDeniedError
 from reductauth.permissions import Action
-from reductauth.policy import Anonymous, Authenticated, BucketAccess, Decision, FullAccess, Policy
+from reductauth.policy import ALLOWED, Anonymous, Authenticated, BucketAccess, Decision, FullAccess, Policy
+from reductauth.token import Token
 from reductauth.usage import UsageKind
 from reductauth.web.errors import auth_error_response
 from reductauth.web.keys import AUTH, IDENTITY, TOKEN, Auth
@@ -42,6 +42,7 @@ __all__ = [
 ]
 
 HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
+_Handler = Callable[..., Awaitable[web.StreamResponse]]
 
 _ATTRIBUTE: Final = "__reductauth_policy__"
 
@@ -53,9 +54,12 @@ class PathBucketAccess:
     action: Action
     parameter: str
 
-    def resolve(self, request: web.Request) -> BucketAccess:
-        """The policy for this request's bucket."""
-        return BucketAccess(self.action, request.match_info[self.parameter])
+    def decide_for(self, token: Token, request: web.Request) -> Decision:
+        """Whether `token` has the access to this request's bucket."""
+        bucket = request.match_info[self.parameter]
+        if token.permissions.allows(self.action, bucket):
+            return ALLOWED
+        return BucketAccess(self.action, bucket).decide(token)
 
     def __str__(self) -> str:
         return f"{self.action} {{{self.parameter}}}"
@@ -115,7 +119,8 @@ async def allowed(request: web.Request, policy: Policy) -> bool:
 async def _decide(request: web.Request, policy: Policy) -> Decision:
     identity = request.get(IDENTITY)
     if identity is None:
-        found = await _auth(request).gate.identify(request)
+        auth = _auth(request)
+        found = await auth.gate.identify(request, auth.clock())
         if isinstance(found, AuthenticationError):
             raise found
         identity = found
@@ -127,40 +132,53 @@ def _guard_function(
 ) -> Callable[..., Any]:
     if not inspect.iscoroutinefunction(handler):
         raise TypeError(f"{handler!r} is not a coroutine function: only those can be guarded")
+    guarded = _let_in(handler) if isinstance(policy, Anonymous) else _demand(handler, policy)
+    setattr(guarded, _ATTRIBUTE, policy)
+    return guarded
+
+
+def _let_in(handler: _Handler) -> _Handler:
+    """Guard a route that is open to everybody: nobody is asked who they are."""
+
+    @functools.wraps(handler)
+    async def guarded(target: web.Request | web.View) -> web.StreamResponse:
+        try:
+            return await handler(target)
+        except AuthError as error:
+            return auth_error_response(error)
+
+    return guarded
+
+
+def _demand(handler: _Handler, policy: RoutePolicy) -> _Handler:
+    """Guard a route that a token is needed for."""
     kind = _usage_kind(policy)
+    decide = policy.decide_for if isinstance(policy, PathBucketAccess) else _about_no_path(policy)
 
     @functools.wraps(handler)
     async def guarded(target: web.Request | web.View) -> web.StreamResponse:
         request = target.request if isinstance(target, AbstractView) else target
         try:
-            if kind is not None:
-                auth = _auth(request)
-                identity = await auth.gate.identify(request)
-                if isinstance(identity, AuthenticationError):
-                    return auth_error_response(identity)
-                refusal = _refusal(auth, identity, policy, kind, request)
-                if refusal is not None:
-                    return refusal
+            auth = _auth(request)
+            now_us = auth.clock()
+            identity = auth.gate.recall(request, now_us)
+            if identity is None:
+                found = await auth.gate.identify(request, now_us)
+                if isinstance(found, AuthenticationError):
+                    return auth_error_response(found)
+                identity = found
+            decision = decide(identity.token, request)
+            if not decision:
+                auth.gate.count(identity, UsageKind.DENIED, now_us)
+                return auth_error_response(PermissionDeniedError(decision.reason))
+            auth.gate.count(identity, kind, now_us)
+            request[TOKEN] = identity.token
+            request[IDENTITY] = identity
             return await handler(target)
         except AuthError as error:
             return auth_error_response(error)
 
-    setattr(guarded, _ATTRIBUTE, policy)
     return guarded
-
-
-def _refusal(
-    auth: Auth, identity: Identity, policy: RoutePolicy, kind: UsageKind, request: web.Request
-) -> web.Response | None:
-    demand = policy.resolve(request) if isinstance(policy, PathBucketAccess) else policy
-    decision = demand.decide(identity.token)
-    if not decision:
-        auth.gate.count(identity, UsageKind.DENIED)
-        return auth_error_response(PermissionDeniedError(decision.reason))
-    auth.gate.count(identity, kind)
-    request[TOKEN] = identity.token
-    request[IDENTITY] = identity
-    return None
 
 
 def _guard_view(view: type, policy: RoutePolicy) -> type:
@@ -175,11 +193,16 @@ def _guard_view(view: type, policy: RoutePolicy) -> type:
     return type(view.__name__, (view,), {**guarded, "__module__": view.__module__, "__doc__": view.__doc__})
 
 
-def _usage_kind(policy: RoutePolicy) -> UsageKind | None:
-    """What a request counts as; None where nobody is asked who they are."""
+def _about_no_path(policy: Policy) -> Callable[[Token, web.Request], Decision]:
+    def decide(token: Token, request: web.Request) -> Decision:  # noqa: ARG001 - the policy names all it is about
+        return policy.decide(token)
+
+    return decide
+
+
+def _usage_kind(policy: RoutePolicy) -> UsageKind:
+    """What a request counts as."""
     match policy:
-        case Anonymous():
-            return None
         case FullAccess():
             return UsageKind.ADMIN
         case BucketAccess(action=Action.WRITE) | PathBucketAccess(action=Action.WRITE):

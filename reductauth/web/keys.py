@@ -22,11 +22,15 @@ __all__ = ["AUTH", "IDENTITY", "RESPONSE_HEADERS", "TOKEN", "Auth", "Gate", "act
 class Gate(Protocol):
     """Who is asking, and a count of what they asked for."""
 
-    async def identify(self, request: web.BaseRequest) -> Identity | AuthenticationError:
+    def recall(self, request: web.BaseRequest, now_us: int) -> Identity | None:
+        """Find the caller of a request the short way; None if `identify` has to."""
+        ...
+
+    async def identify(self, request: web.BaseRequest, now_us: int) -> Identity | AuthenticationError:
         """Find the caller of a request, or the reason why it is nobody. Raises `StoreUnavailableError`."""
         ...
 
-    def count(self, identity: Identity, kind: UsageKind) -> None:
+    def count(self, identity: Identity, kind: UsageKind, now_us: int) -> None:
         """Count one request."""
         ...
 

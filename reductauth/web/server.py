@@ -50,7 +50,7 @@ class _RequestHandler(web.RequestHandler):
             text = "Internal server error"
         if request.writer.output_size > 0:
             raise ConnectionError("the answer had begun; the connection is closed")
-        response = error_response(status, text, dict(self._response_headers))
+        response = error_response(status, text, self._response_headers)
         response.force_close()
         return response
 

@@ -8,7 +8,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Mapping
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from reductauth import bootstrap
 from reductauth.actor import Identity
@@ -79,32 +79,37 @@ def _put_on_every_answer(app: web.Application, headers: Mapping[str, str] | None
 class _StoreGate:
     """Asks the registry who a caller is."""
 
-    def __init__(
-        self, authenticator: Authenticator, usage: UsageMeter, clock: Clock, trusted_proxies: NetworkList
-    ) -> None:
-        self._authenticator = authenticator
-        self._usage = usage
-        self._clock = clock
+    def __init__(self, authenticator: Authenticator, usage: UsageMeter, trusted_proxies: NetworkList) -> None:
+        self._recall = authenticator.recall
+        self._authenticate = authenticator.authenticate
         self._trusted_proxies = trusted_proxies
+        self.count = usage.count
 
-    async def identify(self, request: web.BaseRequest) -> Identity | AuthenticationError:
+    def recall(self, request: web.BaseRequest, now_us: int) -> Identity | None:
+        if self._trusted_proxies:
+            return None
+        lines = request.headers.getall(hdrs.AUTHORIZATION, ())
+        if len(lines) != 1 or not lines[0].startswith("Bearer "):
+            return None
+        return self._recall(lines[0][7:], request.remote, now_us)
+
+    async def identify(self, request: web.BaseRequest, now_us: int) -> Identity | AuthenticationError:
         value = presented_value(request)
         if isinstance(value, AuthenticationError):
             return value
-        address = client_address(request, self._trusted_proxies)
-        return await self._authenticator.authenticate(value, address, self._clock())
-
-    def count(self, identity: Identity, kind: UsageKind) -> None:
-        self._usage.count(identity, kind, self._clock())
+        return await self._authenticate(value, client_address(request, self._trusted_proxies), now_us)
 
 
 class _OpenGate:
     """Lets everybody in: authentication is switched off."""
 
-    async def identify(self, request: web.BaseRequest) -> Identity | AuthenticationError:  # noqa: ARG002
+    def recall(self, request: web.BaseRequest, now_us: int) -> Identity | None:  # noqa: ARG002
         return EVERYBODY
 
-    def count(self, identity: Identity, kind: UsageKind) -> None:
+    async def identify(self, request: web.BaseRequest, now_us: int) -> Identity | AuthenticationError:  # noqa: ARG002
+        return EVERYBODY
+
+    def count(self, identity: Identity, kind: UsageKind, now_us: int) -> None:
         pass
 
 
@@ -125,7 +130,7 @@ async def _running(
         registry = TokenRegistry(store, store.key, clock, bucket_names)
         await registry.settle_bucket_intents()
         usage = UsageMeter(store)
-        gate = _StoreGate(Authenticator(store, store.key), usage, clock, settings.trusted_proxies)
+        gate = _StoreGate(Authenticator(store, store.key), usage, settings.trusted_proxies)
         _logger.info("authentication is on folder=%s", settings.auth_folder)
         flushing = asyncio.create_task(usage.run())
         try:
