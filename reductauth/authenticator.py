@@ -75,6 +75,8 @@ class Authenticator:
         The short way for nearly every request: one digest, one lookup in memory, the generation, two times. None
         means no more than that `authenticate` has to decide.
         """
+        if len(value) > MAX_VALUE_LENGTH:
+            return None
         remembered = self._cache.get(self._digest(value))
         if (
             remembered is not None
@@ -111,11 +113,14 @@ class Authenticator:
         return await self._decide(digest, remembered, address, now_us)
 
     async def _look_up(self, digest: bytes, generation: int, address: str | None) -> _Remembered | None:
+        previous = self._cache.get(digest)
         found = await self._store.find(digest)
         if found is None:
             self._cache.pop(digest, None)
             return None
         remembered = _Remembered(found, generation, address)
+        if previous is not None:  # it may not be flushed yet
+            remembered.last_access_us = max(remembered.last_access_us, previous.last_access_us)
         if generation % 2 == 0:
             cache = self._cache
             if len(cache) >= self._cache_size and digest not in cache:

@@ -194,4 +194,4 @@ def _text(environ: Mapping[str, str], name: str, faults: list[str]) -> tuple[str
         reason = error.strerror if isinstance(error, OSError) else "not a path"
         faults.append(f"{twin}: can't be read ({reason}); it must name a file that holds the value")
         return None
-    return twin, text.removesuffix("\r\n").removesuffix("\n")
+    return twin, text.removesuffix("\r\n" if text.endswith("\r\n") else "\n")

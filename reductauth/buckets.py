@@ -20,7 +20,7 @@ from reductauth.authority import check_administrator
 from reductauth.clock import Clock
 from reductauth.errors import BucketBusyError
 from reductauth.permissions import bucket_name
-from reductauth.store import BucketIntent, IntentKind, TokenStore, Transaction
+from reductauth.store import BucketIntent, IntentKind, Snapshot, TokenStore, Transaction
 
 __all__ = ["BucketGrants", "BucketNames"]
 
@@ -49,7 +49,11 @@ class BucketGrants:
 
     async def check_settled(self, bucket: str) -> None:
         """Raise `BucketBusyError` while an intent on this name stands."""
-        await self._undisturbed(lambda transaction: _check_free(transaction, {bucket}))
+        try:
+            await self._store.read(lambda snapshot: _check_free(snapshot, {bucket}))
+        except BucketBusyError:
+            await self.settle()
+            await self._store.read(lambda snapshot: _check_free(snapshot, {bucket}))
 
     @contextlib.asynccontextmanager
     async def changing(
@@ -148,8 +152,8 @@ class BucketGrants:
         await self._store.change(work)
 
 
-def _check_free(transaction: Transaction, buckets: Collection[str]) -> None:
-    for intent in transaction.bucket_intents():
+def _check_free(snapshot: Snapshot, buckets: Collection[str]) -> None:
+    for intent in snapshot.bucket_intents():
         for name in (intent.bucket, intent.new_bucket):
             if name is not None and name in buckets:
                 raise BucketBusyError(name)

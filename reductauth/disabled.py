@@ -38,6 +38,14 @@ class DisabledRegistry:
         """Raise `AuthenticationOffError`."""
         raise AuthenticationOffError
 
+    async def token_by_id(self, token_id: str) -> Token:
+        """Raise `AuthenticationOffError`."""
+        raise AuthenticationOffError
+
+    def check_enabled(self) -> None:
+        """Raise `AuthenticationOffError`."""
+        raise AuthenticationOffError
+
     async def create(self, actor: Actor, name: str, draft: TokenDraft) -> Minted:
         """Raise `AuthenticationOffError`."""
         raise AuthenticationOffError

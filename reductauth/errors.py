@@ -3,7 +3,7 @@
 AuthError
 ├── ConfigurationError          the deployment is wrong: the application does not start
 ├── AuthenticationOffError      the call needs a registry, and authentication is off
-├── AuthenticationError         nobody that we know: see `CredentialError` for each case
+├── AuthenticationError         nobody that we know: each case has a class of its own
 │   ├── MissingCredentialError
 │   ├── SeveralCredentialsError
 │   ├── InvalidTokenError

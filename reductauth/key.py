@@ -44,7 +44,7 @@ class RegistryKey:
     @classmethod
     def from_hex(cls, text: str, source: str) -> Self:
         """Read a key from 64 hexadecimal digits; `source` names it in the `ConfigurationError`."""
-        if _HEX.fullmatch(text.removesuffix("\n")) is None:
+        if _HEX.fullmatch(text) is None:
             raise ConfigurationError(
                 [f"{source}: not a registry key; it must be exactly 64 hexadecimal digits (32 bytes)"]
             )

@@ -13,9 +13,11 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 from reductauth.errors import InvalidInputError
 
-__all__ = ["ANYWHERE", "Address", "Network", "NetworkList", "parse_address", "parse_network"]
+__all__ = ["ANYWHERE", "MAX_NETWORKS", "Address", "Network", "NetworkList", "parse_address", "parse_network"]
 
 Address = IPv4Address | IPv6Address
+MAX_NETWORKS = 1_000
+"""Entries of one list: each is looked at on every request of its token."""
 Network = IPv4Network | IPv6Network
 
 _PREFIX_LENGTH = re.compile(r"0|[1-9][0-9]{0,2}", re.ASCII)
@@ -67,7 +69,15 @@ class NetworkList:
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> NetworkList:
-        """Check and build; a repeated network counts once. Raises `InvalidInputError`."""
+        """Check and build; a repeated network counts once.
+
+        Raises `InvalidInputError`, also for more than `MAX_NETWORKS`.
+        """
+        texts = list(texts)
+        if len(texts) > MAX_NETWORKS:
+            raise InvalidInputError(
+                f"At most {MAX_NETWORKS} addresses and networks can be listed, got {len(texts)}"
+            )
         return cls(tuple(dict.fromkeys(parse_network(text) for text in texts)))
 
     def contains(self, address: Address) -> bool:

@@ -18,6 +18,7 @@ from reductauth.clock import Clock
 from reductauth.draft import TokenDraft
 from reductauth.errors import (
     InvalidInputError,
+    InvalidTokenError,
     LastAdministratorError,
     ProvisionedTokenError,
     RevokedTokenError,
@@ -71,6 +72,16 @@ class TokenRegistry:
         if found is None:
             raise TokenNotFoundError(name)
         return found
+
+    async def token_by_id(self, token_id: str) -> Token:
+        """The token with this id. Raises `InvalidTokenError` if it is gone: its holder is nobody any more."""
+        found = await self._store.read(lambda snapshot: snapshot.token_by_id(token_id))
+        if found is None:
+            raise InvalidTokenError
+        return found
+
+    def check_enabled(self) -> None:
+        """Do nothing: tokens can be made (see `reductauth.disabled`)."""
 
     async def create(self, actor: Actor, name: str, draft: TokenDraft) -> Minted:
         """Create a token. Raises `InvalidInputError`, `TokenExistsError`."""

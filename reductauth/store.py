@@ -69,16 +69,20 @@ class Snapshot(Protocol):
         ...
 
     def tokens(self) -> list[Token]:
-        """All tokens, by name."""
+        """All tokens, by name; one whose row is damaged is passed over, and logged."""
+        ...
+
+    def token_by_id(self, token_id: str) -> Token | None:
+        """The token with this id."""
+        ...
+
+    def bucket_intents(self) -> list[BucketIntent]:
+        """The intents that stand, oldest first."""
         ...
 
 
 class Transaction(Snapshot, Protocol):
     """One change: reads see what it wrote. Runs off the event loop; must not be kept."""
-
-    def token_by_id(self, token_id: str) -> Token | None:
-        """The token with this id."""
-        ...
 
     def token_by_digest(self, digest: bytes) -> Token | None:
         """The token that has this value, live or in its grace period."""
@@ -126,10 +130,6 @@ class Transaction(Snapshot, Protocol):
 
     def add_usage(self, deltas: Iterable[UsageDelta]) -> None:
         """Add counters and move last accesses forward; tokens and values that are gone are passed over."""
-        ...
-
-    def bucket_intents(self) -> list[BucketIntent]:
-        """The intents that stand, oldest first."""
         ...
 
     def add_bucket_intent(

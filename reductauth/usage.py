@@ -61,6 +61,7 @@ class UsageMeter:
         self._waiting: list[UsageDelta] = []
         self._hurried_at_us: dict[int, int] = {}
         self._urgent = asyncio.Event()
+        self._alarm: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
         """Flush every `FLUSH_INTERVAL_SECONDS`, and sooner where idle times are measured; until cancelled."""
@@ -85,14 +86,20 @@ class UsageMeter:
 
     def _hurry(self, secret_id: int, ttl_seconds: int, now_us: int) -> None:
         """Have what other processes know of an idle time be at most a quarter of the ttl behind."""
-        patience_us = min(FLUSH_INTERVAL_SECONDS, ttl_seconds / 4) * _SECOND_US
-        if now_us - self._hurried_at_us.get(secret_id, 0) > patience_us:
+        patience_us = round(min(FLUSH_INTERVAL_SECONDS, ttl_seconds / 4) * _SECOND_US)
+        left_us = self._hurried_at_us.get(secret_id, 0) + patience_us - now_us
+        if left_us <= 0:
             self._hurried_at_us[secret_id] = now_us
             self._urgent.set()
+        elif self._alarm is None:
+            self._alarm = asyncio.get_running_loop().call_later(left_us / _SECOND_US, self._urgent.set)
 
     async def flush(self) -> None:
         """Hand over what was counted, in one transaction. What can't be kept now waits for the next flush."""
         self._urgent.clear()
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
         deltas = [*self._waiting, *(tally.delta(secret_id) for secret_id, tally in self._tallies.items())]
         if not deltas:
             return

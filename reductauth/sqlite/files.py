@@ -74,8 +74,10 @@ class FolderLock:
         return bool(kind != fcntl.F_UNLCK)
 
     def close(self) -> None:
-        """Let go of the file."""
-        os.close(self._descriptor)
+        """Let go of the file, once."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
 
 def _byte_lock(kind: int, offset: int) -> bytes:
@@ -188,7 +190,7 @@ class RegistryFolder:
                     f"or set RS_AUTH_KEY; to begin afresh without any token, remove {self.path}"
                 ]
             ) from None
-        return RegistryKey.from_hex(text, str(self.key_file))
+        return RegistryKey.from_hex(text.removesuffix("\n"), str(self.key_file))
 
     def _build(self, key: RegistryKey) -> None:
         for leftover in self.path.glob("auth.db.new*"):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from typing import Any
 
-from reductauth.sqlite.rows import SECRET_COLUMNS, TOKEN_COLUMNS, secret_of, token_of
-from reductauth.store import Found
+from reductauth.sqlite.rows import SECRET_COLUMNS, TOKEN_COLUMNS, DamagedRowError, secret_of, token_of
+from reductauth.store import BucketIntent, Found, IntentKind
 from reductauth.token import Token
 
 __all__ = ["SqliteSnapshot", "find", "suspended_buckets"]
@@ -16,15 +17,20 @@ _FOUND_COLUMNS = ", ".join(
     + [f"secrets.{name}" for name in SECRET_COLUMNS.split(", ")]
 )
 _FIND = f"SELECT {_FOUND_COLUMNS} FROM secrets JOIN tokens ON tokens.key = secrets.token_key WHERE digest = ?"
+_logger = logging.getLogger("reductauth.store")
 _TOKEN_WIDTH = TOKEN_COLUMNS.count(",") + 1
 
 
 def find(connection: sqlite3.Connection, digest: bytes) -> Found | None:
-    """Find a token by the digest of one of its values."""
+    """Find a token by the digest of one of its values. One whose row is damaged opens nothing: it is logged."""
     row = connection.execute(_FIND, (digest,)).fetchone()
     if row is None:
         return None
-    return Found(token_of(row[:_TOKEN_WIDTH]), secret_of(row[_TOKEN_WIDTH:]))
+    try:
+        return Found(token_of(row[:_TOKEN_WIDTH]), secret_of(row[_TOKEN_WIDTH:]))
+    except DamagedRowError as error:
+        _logger.error("token damaged reason=%s", error)  # noqa: TRY400 - the row says it all
+        return None
 
 
 def suspended_buckets(connection: sqlite3.Connection) -> frozenset[str]:
@@ -47,12 +53,29 @@ class SqliteSnapshot:
         """All tokens, by name."""
         return self._many("1 ORDER BY name")
 
+    def token_by_id(self, token_id: str) -> Token | None:
+        """The token with this id."""
+        return self._one("id = ?", token_id)
+
+    def bucket_intents(self) -> list[BucketIntent]:
+        """The intents that stand, oldest first."""
+        rows = self._connection.execute(
+            "SELECT id, kind, bucket, new_bucket, owner FROM bucket_intents ORDER BY id"
+        )
+        return [BucketIntent(row[0], IntentKind(row[1]), row[2], row[3], row[4]) for row in rows]
+
     def _one(self, where: str, *parameters: Any) -> Token | None:
         row = self._execute(where, parameters).fetchone()
         return None if row is None else token_of(row)
 
     def _many(self, where: str, *parameters: Any) -> list[Token]:
-        return [token_of(row) for row in self._execute(where, parameters)]
+        found = []
+        for row in self._execute(where, parameters):
+            try:
+                found.append(token_of(row))
+            except DamagedRowError as error:
+                _logger.error("token damaged reason=%s", error)  # noqa: TRY400 - the row says it all
+        return found
 
     def _execute(self, where: str, parameters: tuple[Any, ...]) -> sqlite3.Cursor:
         return self._connection.execute(f"SELECT {TOKEN_COLUMNS} FROM tokens WHERE {where}", parameters)

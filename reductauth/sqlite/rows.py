@@ -6,11 +6,12 @@ from typing import Any
 
 import orjson
 
+from reductauth.errors import InvalidInputError, StoreUnavailableError
 from reductauth.networks import ANYWHERE, NetworkList
 from reductauth.permissions import Permissions, Role
 from reductauth.token import Secret, Token
 
-__all__ = ["SECRET_COLUMNS", "TOKEN_COLUMNS", "secret_of", "token_of", "values_of"]
+__all__ = ["SECRET_COLUMNS", "TOKEN_COLUMNS", "DamagedRowError", "secret_of", "token_of", "values_of"]
 
 TOKEN_COLUMNS = (
     "id, name, full_access, read_patterns, write_patterns, created_at_us, updated_at_us, created_by, description, "
@@ -22,8 +23,22 @@ SECRET_COLUMNS = "id, created_at_us, expires_at_us, last_access_us, last_access_
 _NOTHING = "[]"
 
 
+class DamagedRowError(StoreUnavailableError):
+    """A row that no change of ours has written."""
+
+    def __init__(self, name: object, reason: Exception) -> None:
+        super().__init__(f"Token '{name}' is damaged in the registry ({type(reason).__name__})")
+
+
 def token_of(row: tuple[Any, ...]) -> Token:
-    """Make a token of a row with `TOKEN_COLUMNS`."""
+    """Make a token of a row with `TOKEN_COLUMNS`. Raises `DamagedRowError`."""
+    try:
+        return _token_of(row)
+    except (ValueError, TypeError, InvalidInputError) as error:
+        raise DamagedRowError(row[1], error) from None
+
+
+def _token_of(row: tuple[Any, ...]) -> Token:
     (
         token_id,
         name,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 from urllib.parse import quote
 
 from reductauth.errors import ConfigurationError, StoreUnavailableError
@@ -39,9 +39,8 @@ class SqliteStore:
         self.key = key
         self._lock = lock
         self._lookups = _connect(folder.database)
-        schema.check_version(self._lookups, str(folder.database))
-        _check_key(self._lookups, key, folder)
-        self._kept = int(_fact(self._lookups, "generation", folder))
+        _check(self._lookups, key, folder)
+        self._kept = _fact(self._lookups, "generation", int, folder)
         self._generation = Generation(folder.generation_file, self._kept)
         self.generation = self._generation.read
         """See `TokenStore.generation`."""
@@ -72,6 +71,12 @@ class SqliteStore:
             except BaseException:
                 lock.close()
                 raise
+        except StoreUnavailableError:
+            raise ConfigurationError(
+                [
+                    f"{folder.lock_file}: another process has held the token registry for seconds; is one stuck?"
+                ]
+            ) from None
         except sqlite3.Error as error:
             raise ConfigurationError(
                 [f"{folder.database}: can't be opened as a token registry ({error})"]
@@ -132,7 +137,7 @@ class SqliteStore:
 
     def is_writable(self) -> bool:
         """See `TokenStore.is_writable`."""
-        return self._writer.failure is None
+        return self._writer.is_keeping
 
     def is_anothers(self, intent: BucketIntent) -> bool:
         """See `TokenStore.is_anothers`."""
@@ -171,17 +176,25 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _fact(connection: sqlite3.Connection, name: str, folder: RegistryFolder) -> Any:
+def _fact(connection: sqlite3.Connection, name: str, kind: type[T], folder: RegistryFolder) -> T:
     row = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
-    if row is None:
+    if row is None or not isinstance(row[0], kind):
         raise ConfigurationError(
             [f"{folder.database}: is damaged ({name} is missing); restore it from a backup"]
         )
     return row[0]
 
 
-def _check_key(connection: sqlite3.Connection, key: RegistryKey, folder: RegistryFolder) -> None:
-    if not key.matches(_fact(connection, "key_check", folder)):
+def _check(connection: sqlite3.Connection, key: RegistryKey, folder: RegistryFolder) -> None:
+    """Raise `ConfigurationError` unless this is a whole registry of this release, made with this key."""
+    schema.check_version(connection, str(folder.database))
+    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        raise ConfigurationError(
+            [f"{folder.database}: can't be switched to WAL (it is {mode}); is the disk local?"]
+        )
+    _fact(connection, "seeded", int, folder)
+    if not key.matches(_fact(connection, "key_check", bytes, folder)):
         raise ConfigurationError(
             [
                 f"{folder.database}: was made with another key than {key.key_id}; restore the auth.key that "

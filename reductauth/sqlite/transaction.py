@@ -43,10 +43,6 @@ class SqliteTransaction(SqliteSnapshot):
         self.invalidates = False
         """Whether something about an existing token changed. Creations and usage do not count."""
 
-    def token_by_id(self, token_id: str) -> Token | None:
-        """The token with this id."""
-        return self._one("id = ?", token_id)
-
     def token_by_digest(self, digest: bytes) -> Token | None:
         """The token that has this value, live or in its grace period."""
         return self._one("key = (SELECT token_key FROM secrets WHERE digest = ?)", digest)
@@ -58,8 +54,9 @@ class SqliteTransaction(SqliteSnapshot):
     def tokens_naming_bucket(self, bucket: str) -> list[Token]:
         """The tokens with an exact entry for the bucket."""
         return self._many(
-            "EXISTS (SELECT 1 FROM json_each(read_patterns) WHERE value = ?)"
-            " OR EXISTS (SELECT 1 FROM json_each(write_patterns) WHERE value = ?)",
+            "json_valid(read_patterns) AND json_valid(write_patterns)"
+            " AND (EXISTS (SELECT 1 FROM json_each(read_patterns) WHERE value = ?)"
+            " OR EXISTS (SELECT 1 FROM json_each(write_patterns) WHERE value = ?))",
             bucket,
             bucket,
         )
@@ -134,13 +131,6 @@ class SqliteTransaction(SqliteSnapshot):
                 " WHERE id = ? AND (last_access_us IS NULL OR last_access_us < ?)",
                 (*access, delta.secret_id, delta.last_access_us),
             )
-
-    def bucket_intents(self) -> list[BucketIntent]:
-        """The intents that stand, oldest first."""
-        rows = self._connection.execute(
-            "SELECT id, kind, bucket, new_bucket, owner FROM bucket_intents ORDER BY id"
-        )
-        return [BucketIntent(row[0], IntentKind(row[1]), row[2], row[3], row[4]) for row in rows]
 
     def add_bucket_intent(
         self, kind: IntentKind, bucket: str, new_bucket: str | None, at_us: int

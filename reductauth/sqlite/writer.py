@@ -68,13 +68,14 @@ class Writer:
         self._failure: str | None = None
         self._door = threading.Lock()
         self._is_closed = False
+        self._has_kept = True
         self._thread = threading.Thread(target=self._run, name="reductauth-writer", daemon=True)
         self._thread.start()
 
     @property
-    def failure(self) -> str | None:
-        """Why no change can be kept until a restart, or None."""
-        return self._failure
+    def is_keeping(self) -> bool:
+        """Whether the last change could be kept. A usage flush finds out when it can be again."""
+        return self._has_kept and self._failure is None
 
     def submit(self, work: Callable[[SqliteTransaction], T]) -> Future[T]:
         """Queue a change. The future holds its result, what it raised, or `StoreUnavailableError`."""
@@ -117,9 +118,11 @@ class Writer:
             self._commit(batch)
         except BaseException as error:  # noqa: BLE001 - the callers must hear, and the thread must live on
             _logger.error("changes not kept changes=%d error=%s", len(batch), error)  # noqa: TRY400 - one line
+            self._has_kept = False
             for change in batch:
                 change.future.set_exception(StoreUnavailableError())
         else:
+            self._has_kept = True
             for change in batch:
                 change.tell()
 
@@ -198,6 +201,7 @@ class Writer:
 
     def _fail(self, reason: str) -> None:
         self._failure = reason
+        self._generation.begin()  # odd: no reader keeps anything, each asks the store
         _logger.critical(
             "registry stopped reason=%s; no change is kept until the server is restarted", reason
         )
@@ -206,7 +210,7 @@ class Writer:
 def _inode(path: Path) -> int | None:
     try:
         return path.lstat().st_ino
-    except FileNotFoundError:
+    except OSError:
         return None
 
 

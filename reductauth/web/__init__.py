@@ -4,6 +4,10 @@
 handler. An engine that wants the pieces finds them in the modules of this package.
 """
 
+from reductauth.web.body import drain as drain
+from reductauth.web.body import expect_later as expect_later
+from reductauth.web.body import let_client_send as let_client_send
+from reductauth.web.body import read_body as read_body
 from reductauth.web.census import RouteEntry as RouteEntry
 from reductauth.web.census import declare as declare
 from reductauth.web.census import route_table as route_table
@@ -35,7 +39,11 @@ __all__ = [
     "auth_error_response",
     "authorize",
     "declare",
+    "drain",
     "error_response",
+    "expect_later",
+    "let_client_send",
+    "read_body",
     "read_bucket",
     "requires",
     "route_table",

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from aiohttp import hdrs, web
+from aiohttp import hdrs, web, web_urldispatcher
 from aiohttp.web_urldispatcher import (
     DynamicResource,
     MatchedSubAppResource,
@@ -21,10 +21,14 @@ from aiohttp.web_urldispatcher import (
 )
 
 from reductauth.errors import ConfigurationError
-from reductauth.web.guard import PathBucketAccess, RoutePolicy, policy_of, requires
+from reductauth.web.body import expect_later
+from reductauth.web.guard import PathBucketAccess, RoutePolicy, expect_after_guard, policy_of, requires
 
 __all__ = ["RouteEntry", "applications", "declare", "route_table", "take_census"]
 
+_AIOHTTP_EXPECT = web_urldispatcher._default_expect_handler  # noqa: SLF001 - as below
+_EXPECT_HANDLERS = (_AIOHTTP_EXPECT, expect_after_guard, expect_later)
+_DISPATCH = ("_iter", "__await__", "__init__", "__new__", "__getattr__", "__getattribute__")
 _LEAVES = (PlainResource, DynamicResource, StaticResource)
 _BRANCHES = (PrefixedSubAppResource, MatchedSubAppResource)
 
@@ -57,6 +61,8 @@ def declare(target: web.AbstractResource | web.AbstractRoute, policy: RoutePolic
 def take_census(app: web.Application) -> None:
     """Refuse an application with an undeclared route, and let no route be added from now on.
 
+    Routes on which aiohttp would say `100 Continue` before the guard has decided get a handler that does not.
+
     Raises `ConfigurationError` naming each such route.
     """
     faults = [
@@ -66,6 +72,9 @@ def take_census(app: web.Application) -> None:
         raise ConfigurationError(faults)
     for application in applications(app):
         application.router.freeze()
+        for route in application.router.routes():
+            if route._expect_handler is _AIOHTTP_EXPECT:  # noqa: SLF001 - aiohttp offers no other way
+                route._expect_handler = expect_after_guard  # noqa: SLF001
 
 
 def route_table(app: web.Application) -> list[RouteEntry]:
@@ -108,7 +117,7 @@ def _of_route(route: web.AbstractRoute, path: str) -> Iterator[RouteEntry]:
 
 def _of_view(view: type, route: web.AbstractRoute, path: str) -> Iterator[RouteEntry]:
     if not issubclass(view, web.View) or any(
-        getattr(view, name) is not getattr(web.View, name) for name in ("_iter", "__await__")
+        getattr(view, name, None) is not getattr(web.View, name, None) for name in _DISPATCH
     ):
         fault = f"{view.__name__} dispatches methods in a way of its own: use functions, or a plain web.View"
         yield RouteEntry(path, route.method, None, fault)
@@ -126,7 +135,9 @@ def _entry(route: web.AbstractRoute, path: str, method: str, policy: RoutePolicy
             path, method, None, "no policy: put @requires(...) on its handler, or declare(...) one"
         )
     fault = None
-    if isinstance(policy, PathBucketAccess) and policy.parameter not in _parameters(route):
+    if route._expect_handler not in _EXPECT_HANDLERS:  # noqa: SLF001 - as below
+        fault = "its expect_handler runs before the guard: leave it out, or use reductauth.web.expect_later"
+    elif isinstance(policy, PathBucketAccess) and policy.parameter not in _parameters(route):
         fault = f"its policy is about the path parameter '{policy.parameter}', which the path does not have"
     return RouteEntry(path, method, str(policy), fault)
 

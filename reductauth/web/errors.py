@@ -39,13 +39,14 @@ _STATUS: tuple[tuple[type[AuthError], int], ...] = (
 )
 
 _UNPARSABLE = "Unparsable message"
+_MAX_MESSAGE_LENGTH = 500  # clients have limits for a header's line; what they sent may be quoted in it
 
 
 def error_response(
     status: int, message: str, headers: Mapping[str, str] = MappingProxyType({})
 ) -> web.Response:
     """Render any refusal the way clients of the storage protocol expect it."""
-    body, common = _rendered(message)
+    body, common = _rendered(_shortened(message))
     all_headers = common.copy()
     all_headers.update(headers)
     return web.Response(status=status, body=body, headers=all_headers)
@@ -54,6 +55,10 @@ def error_response(
 def auth_error_response(error: AuthError) -> web.Response:
     """Render a refusal of this module."""
     return error_response(_status_of(error), str(error), _headers(error))
+
+
+def _shortened(message: str) -> str:
+    return message if len(message) <= _MAX_MESSAGE_LENGTH else f"{message[:_MAX_MESSAGE_LENGTH]}..."
 
 
 @lru_cache(maxsize=1024)
@@ -66,7 +71,7 @@ def _rendered(message: str) -> tuple[bytes, CIMultiDict[str]]:
 
 
 def _status_of(error: AuthError) -> int:
-    return next(status for kind, status in _STATUS if isinstance(error, kind))
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 
 def _headers(error: AuthError) -> dict[str, str]:

@@ -27,6 +27,7 @@ from reductauth.permissions import Action
 from reductauth.policy import ALLOWED, Anonymous, Authenticated, BucketAccess, Decision, FullAccess, Policy
 from reductauth.token import Token
 from reductauth.usage import UsageKind
+from reductauth.web.body import drain, expect_later, let_client_send
 from reductauth.web.errors import auth_error_response
 from reductauth.web.keys import AUTH, IDENTITY, TOKEN, Auth
 
@@ -35,6 +36,7 @@ __all__ = [
     "RoutePolicy",
     "allowed",
     "authorize",
+    "expect_after_guard",
     "policy_of",
     "read_bucket",
     "requires",
@@ -113,10 +115,12 @@ async def allowed(request: web.Request, policy: Policy) -> bool:
     try:
         return bool(await _decide(request, policy))
     except AuthenticationError:
-        return isinstance(policy, Anonymous)
+        return False
 
 
 async def _decide(request: web.Request, policy: Policy) -> Decision:
+    if isinstance(policy, Anonymous):
+        return ALLOWED
     identity = request.get(IDENTITY)
     if identity is None:
         auth = _auth(request)
@@ -145,7 +149,7 @@ def _let_in(handler: _Handler) -> _Handler:
         try:
             return await handler(target)
         except AuthError as error:
-            return auth_error_response(error)
+            return await _refused(target.request if isinstance(target, AbstractView) else target, error)
 
     return guarded
 
@@ -165,18 +169,18 @@ def _demand(handler: _Handler, policy: RoutePolicy) -> _Handler:
             if identity is None:
                 found = await auth.gate.identify(request, now_us)
                 if isinstance(found, AuthenticationError):
-                    return auth_error_response(found)
+                    return await _refused(request, found)
                 identity = found
             decision = decide(identity.token, request)
             if not decision:
                 auth.gate.count(identity, UsageKind.DENIED, now_us)
-                return auth_error_response(PermissionDeniedError(decision.reason))
+                return await _refused(request, PermissionDeniedError(decision.reason))
             auth.gate.count(identity, kind, now_us)
             request[TOKEN] = identity.token
             request[IDENTITY] = identity
             return await handler(target)
         except AuthError as error:
-            return auth_error_response(error)
+            return await _refused(request, error)
 
     return guarded
 
@@ -191,6 +195,40 @@ def _guard_view(view: type, policy: RoutePolicy) -> type:
         if hasattr(view, name)
     }
     return type(view.__name__, (view,), {**guarded, "__module__": view.__module__, "__doc__": view.__doc__})
+
+
+async def expect_after_guard(request: web.Request) -> web.Response | None:
+    """An `expect_handler` for every other route: nobody sends a body that the guard would refuse."""
+    refusal = await expect_later(request)
+    policy = _policy_of_request(request)
+    if refusal is None and policy is not None and not isinstance(policy, Anonymous):
+        auth = _auth(request)
+        found = await auth.gate.identify(request, auth.clock())
+        if isinstance(found, AuthenticationError):
+            return await _refused(request, found)
+        decision = (
+            policy.decide_for(found.token, request)
+            if isinstance(policy, PathBucketAccess)
+            else policy.decide(found.token)
+        )
+        if not decision:
+            return await _refused(request, PermissionDeniedError(decision.reason))
+    if refusal is None:
+        await let_client_send(request)
+    return refusal
+
+
+def _policy_of_request(request: web.Request) -> RoutePolicy | None:
+    handler: object = request.match_info.handler
+    if isinstance(handler, type):
+        handler = getattr(handler, request.method.lower(), None)
+    return policy_of(handler)
+
+
+async def _refused(request: web.Request, error: AuthError) -> web.Response:
+    response = auth_error_response(error)
+    await drain(request, response)
+    return response
 
 
 def _about_no_path(policy: Policy) -> Callable[[Token, web.Request], Decision]:

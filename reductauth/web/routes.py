@@ -9,16 +9,10 @@ from aiohttp import web
 
 from reductauth.disabled import EVERYBODY
 from reductauth.policy import Authenticated, FullAccess
+from reductauth.web.body import expect_later, read_body
 from reductauth.web.guard import requires
 from reductauth.web.keys import AUTH, TOKEN, actor_of
-from reductauth.web.schema import (
-    minted_view,
-    parse_draft,
-    parse_rotation,
-    read_body,
-    refuse_query,
-    token_view,
-)
+from reductauth.web.schema import minted_view, parse_draft, parse_rotation, refuse_query, token_view
 
 __all__ = ["token_routes"]
 
@@ -29,14 +23,14 @@ _NO_STORE = {"cache-control": "no-store"}
 def token_routes(base_path: str) -> list[web.RouteDef]:
     """The routes of the token API below `base_path` (without a slash at its end)."""
     api = f"{base_path}/api/v1"
-    token = f"{api}/tokens/{{token_name}}"
+    token = f"{api}/tokens/{{token_name:[^/]+}}"
     return [
         web.get(f"{api}/me", show_me),
         web.get(f"{api}/tokens", list_tokens),
         web.get(token, show_token),
-        web.post(token, create_token),
+        web.post(token, create_token, expect_handler=expect_later),
         web.delete(token, delete_token),
-        web.post(f"{token}/rotate", rotate_token),
+        web.post(f"{token}/rotate", rotate_token, expect_handler=expect_later),
     ]
 
 
@@ -46,7 +40,7 @@ async def show_me(request: web.Request) -> web.Response:
     auth = request.app[AUTH]
     me = request[TOKEN]
     if me is not EVERYBODY.token:
-        me = await auth.registry.token(me.name)
+        me = await auth.registry.token_by_id(me.token_id)
     return _json(token_view(me, auth.clock()))
 
 
@@ -70,19 +64,21 @@ async def show_token(request: web.Request) -> web.Response:
 @requires(FullAccess())
 async def create_token(request: web.Request) -> web.Response:
     """Create a token; the answer is the only place where its value is ever seen."""
+    registry = request.app[AUTH].registry
+    registry.check_enabled()
     refuse_query(request.query)
     draft = parse_draft(await read_body(request))
-    return _json(
-        minted_view(await request.app[AUTH].registry.create(actor_of(request), _name(request), draft))
-    )
+    return _json(minted_view(await registry.create(actor_of(request), _name(request), draft)))
 
 
 @requires(FullAccess())
 async def rotate_token(request: web.Request) -> web.Response:
     """Give a token a new value."""
+    registry = request.app[AUTH].registry
+    registry.check_enabled()
     refuse_query(request.query)
     parse_rotation(await read_body(request))
-    return _json(minted_view(await request.app[AUTH].registry.rotate(actor_of(request), _name(request))))
+    return _json(minted_view(await registry.rotate(actor_of(request), _name(request))))
 
 
 @requires(FullAccess())

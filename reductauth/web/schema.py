@@ -12,28 +12,23 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, TypeVar
 
 import orjson
-from aiohttp import web
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from reductauth.draft import MAX_INTEGER, TokenDraft
-from reductauth.errors import BodyTooLargeError, InvalidInputError
+from reductauth.errors import InvalidInputError
 from reductauth.networks import NetworkList
 from reductauth.permissions import MAX_PATTERNS, Permissions, Role
 from reductauth.registry import Minted
 from reductauth.token import Token
 
 __all__ = [
-    "MAX_BODY_BYTES",
     "minted_view",
     "parse_draft",
     "parse_rotation",
-    "read_body",
     "refuse_query",
     "rfc3339",
     "token_view",
 ]
-
-MAX_BODY_BYTES = 1024 * 1024
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -120,18 +115,6 @@ class _RotationBody(_Body):
     pass
 
 
-async def read_body(request: web.Request) -> bytes:
-    """Read a whole body of at most `MAX_BODY_BYTES`, after decompression. Raises `BodyTooLargeError`."""
-    if (request.content_length or 0) > MAX_BODY_BYTES:
-        raise BodyTooLargeError(MAX_BODY_BYTES)
-    body = bytearray()
-    async for chunk in request.content.iter_any():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise BodyTooLargeError(MAX_BODY_BYTES)
-    return bytes(body)
-
-
 def parse_draft(body: bytes) -> TokenDraft:
     """Read the body of a creation, flat or nested. Raises `InvalidInputError`."""
     fields = _parse_object(body)
@@ -197,6 +180,8 @@ def _parse_object(body: bytes) -> dict[str, Any]:
         json.loads(body, object_pairs_hook=_unique)
     except orjson.JSONDecodeError as error:
         raise InvalidInputError(f"Invalid body: {error}") from None
+    except RecursionError:
+        raise InvalidInputError("Invalid body: is nested too deeply") from None
     if not isinstance(parsed, dict):
         raise InvalidInputError("Invalid body: must be a JSON object")
     return parsed

@@ -11,15 +11,22 @@ import logging
 import signal
 import sys
 from collections.abc import Mapping
+from ssl import SSLContext
 from typing import Any
 
-from aiohttp import web
+from aiohttp import hdrs, web, web_protocol
+from aiohttp.http import HttpProcessingError
 
 from reductauth.errors import ConfigurationError
 from reductauth.web.errors import error_response
 from reductauth.web.keys import RESPONSE_HEADERS
 
-__all__ = ["GuardedRunner", "run"]
+__all__ = ["STOP_SECONDS", "GuardedRunner", "run"]
+
+STOP_SECONDS = 30.0
+"""What requests in flight have to finish when the server is told to stop."""
+
+_PARSER_GAVE_UP = web_protocol._ErrInfo  # noqa: SLF001 - what aiohttp queues in place of a request
 
 _DEFAULT_HOST = "127.0.0.1"
 _DEFAULT_PORT = 8383
@@ -35,6 +42,30 @@ class _RequestHandler(web.RequestHandler):
         super().__init__(*args, **kwargs)
         self._response_headers = response_headers
 
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        request = self._current_request
+        if (
+            request is not None
+            and self._messages
+            and isinstance(self._messages[-1][0], _PARSER_GAVE_UP)
+            and not request.content.is_eof()
+        ):
+            # The parser gave up within the body of a request that is being handled: its handler must not wait.
+            request.content.set_exception(web.RequestPayloadError("malformed body"))
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:  # noqa: ARG002 - they hold what the client sent
+        error = kw.get("exc_info")
+        _logger.info("connection failed peer=%s error=%s", self.peername, type(error).__name__)
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        if isinstance(resp, web.HTTPException) and resp.status >= 400:
+            allow = resp.headers.get(hdrs.ALLOW)
+            resp = error_response(resp.status, resp.reason, {} if allow is None else {"allow": allow})
+        return await super().finish_response(request, resp, start_time)
+
     def handle_error(
         self,
         request: web.BaseRequest,
@@ -42,9 +73,12 @@ class _RequestHandler(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002 - holds what the client sent
     ) -> web.StreamResponse:
-        if status < 500:
+        if isinstance(exc, ConnectionError) and (request.transport is None or request.transport.is_closing()):
+            _logger.info("client went away peer=%s", request.remote)
+            raise exc
+        if isinstance(exc, (HttpProcessingError, web.RequestPayloadError)):
             _logger.info("malformed request refused peer=%s error=%s", request.remote, type(exc).__name__)
-            text = "Malformed HTTP request"
+            status, text = 400, "Malformed HTTP request"
         else:
             _logger.error("request failed path=%r", request.path, exc_info=exc)
             text = "Internal server error"
@@ -82,34 +116,40 @@ class GuardedRunner(web.AppRunner):
         return _Server(await super()._make_server(), self.app.get(RESPONSE_HEADERS, {}))
 
 
-def run(app: web.Application, *, host: str = _DEFAULT_HOST, port: int = _DEFAULT_PORT) -> None:
-    """Serve an application until SIGTERM or SIGINT; requests in flight are finished.
+def run(
+    app: web.Application,
+    *,
+    host: str = _DEFAULT_HOST,
+    port: int = _DEFAULT_PORT,
+    ssl_context: SSLContext | None = None,
+) -> None:
+    """Serve an application until SIGTERM or SIGINT; requests in flight have `STOP_SECONDS` to finish.
 
     Ends the process with status 1 and one line per fault when the application refuses to start.
     """
     try:
-        asyncio.run(_serve(app, host, port))
+        asyncio.run(_serve(app, host, port, ssl_context))
     except ConfigurationError as error:
         for fault in error.faults:
             _logger.critical("can't start: %s", fault)
         sys.exit(1)
 
 
-async def _serve(app: web.Application, host: str, port: int) -> None:
+async def _serve(app: web.Application, host: str, port: int, ssl_context: SSLContext | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    runner = GuardedRunner(app)
+    runner = GuardedRunner(app, shutdown_timeout=STOP_SECONDS)
     try:
         await runner.setup()
-        site = web.TCPSite(runner, host, port)
+        site = web.TCPSite(runner, host, port, ssl_context=ssl_context)
         try:
             await site.start()
         except OSError as error:
             raise ConfigurationError([f"can't listen on {host}:{port} ({error.strerror})"]) from None
         for address in runner.addresses:
-            _logger.info("listening address=%s port=%d", *address[:2])
+            _logger.info("listening address=%s port=%d tls=%s", *address[:2], "on" if ssl_context else "off")
         await stop.wait()
         _logger.info("stopping")
     finally:

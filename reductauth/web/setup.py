@@ -17,7 +17,7 @@ from reductauth.bootstrap import NO_ADMINISTRATOR, Bootstrap
 from reductauth.buckets import BucketNames
 from reductauth.clock import Clock, SystemClock
 from reductauth.disabled import EVERYBODY, DisabledRegistry
-from reductauth.errors import AuthenticationError, ConfigurationError
+from reductauth.errors import AuthenticationError, ConfigurationError, StoreUnavailableError
 from reductauth.networks import NetworkList
 from reductauth.registry import TokenRegistry
 from reductauth.settings import Settings
@@ -126,9 +126,12 @@ async def _running(
         raise ConfigurationError([NO_ADMINISTRATOR])
     store = await asyncio.to_thread(SqliteStore.open, settings.auth_folder, secrets.key)
     try:
-        await bootstrap.apply(secrets, store, store.key, clock)
         registry = TokenRegistry(store, store.key, clock, bucket_names)
-        await registry.settle_bucket_intents()
+        try:
+            await bootstrap.apply(secrets, store, store.key, clock)
+            await registry.settle_bucket_intents()
+        except StoreUnavailableError as error:
+            raise ConfigurationError([f"{settings.auth_folder}: {error}"]) from None
         usage = UsageMeter(store)
         gate = _StoreGate(Authenticator(store, store.key), usage, settings.trusted_proxies)
         _logger.info("authentication is on folder=%s", settings.auth_folder)

@@ -8,7 +8,7 @@ import orjson
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from reductauth.web.schema import read_body
+from reductauth.web.body import read_body
 from storage_demo.engine import InvalidError, QuotaType, SettingsChange
 
 __all__ = ["json_response", "read_new_name", "read_settings_change"]
@@ -52,6 +52,8 @@ def _parse(model: type[ModelT], body: bytes) -> ModelT:
         return model.model_validate(orjson.loads(body))
     except orjson.JSONDecodeError as error:
         raise InvalidError(f"Invalid JSON: {error}") from None
+    except RecursionError:
+        raise InvalidError("Invalid JSON: is nested too deeply") from None
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(str(part) for part in fault["loc"])

@@ -7,7 +7,7 @@ import logging
 from aiohttp import web
 
 from reductauth import Authenticated, FullAccess
-from reductauth.web import AUTH, TOKEN, actor_of, read_bucket, requires
+from reductauth.web import AUTH, TOKEN, actor_of, expect_later, read_bucket, requires
 from storage_demo.api.bodies import json_response, read_new_name, read_settings_change
 from storage_demo.api.keys import ENGINE
 from storage_demo.api.views import bucket_view, entry_view, settings_view
@@ -20,22 +20,23 @@ _logger = logging.getLogger("storage_demo.api")
 
 def bucket_routes(api: str) -> list[web.RouteDef]:
     """Routes below the path `api`."""
-    bucket = f"{api}/b/{{bucket_name}}"
+    bucket = f"{api}/b/{{bucket_name:[^/]+}}"
     return [
-        web.post(bucket, create_bucket),
+        web.post(bucket, create_bucket, expect_handler=expect_later),
         web.get(bucket, show_bucket, allow_head=False),
         web.head(bucket, probe_bucket),
-        web.put(bucket, change_bucket),
+        web.put(bucket, change_bucket, expect_handler=expect_later),
         web.delete(bucket, remove_bucket),
-        web.put(f"{bucket}/rename", rename_bucket),
+        web.put(f"{bucket}/rename", rename_bucket, expect_handler=expect_later),
     ]
 
 
 @requires(FullAccess())
 async def create_bucket(request: web.Request) -> web.Response:
     """Make an empty bucket."""
+    change = await read_settings_change(request)
     await request.app[AUTH].registry.check_bucket_settled(_name(request))
-    await request.app[ENGINE].create_bucket(_name(request), await read_settings_change(request))
+    await request.app[ENGINE].create_bucket(_name(request), change)
     _log("created", request)
     return web.Response()
 

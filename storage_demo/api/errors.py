@@ -7,7 +7,7 @@ import logging
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from reductauth.web import error_response
+from reductauth.web import drain, error_response
 from storage_demo.engine import (
     AlreadyExistsError,
     ContentDamagedError,
@@ -44,4 +44,6 @@ async def engine_errors(request: web.Request, handler: Handler) -> web.StreamRes
         status = next(status for kind, status in _STATUS if isinstance(error, kind))
         if status >= 500:
             _logger.error("storage failed method=%s path=%s error=%s", request.method, request.path, error)  # noqa: TRY400
-        return error_response(status, str(error))
+        response = error_response(status, str(error))
+    await drain(request, response)
+    return response

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import hdrs, web
 
 from reductauth import Anonymous
-from reductauth.web import error_response, requires
+from reductauth.web import drain, error_response, expect_later, requires
 
 __all__ = ["fallback_route"]
 
@@ -14,20 +14,21 @@ _PATH = r"/{path:[\s\S]*}"  # line breaks too, which a dot does not match
 
 def fallback_route() -> web.RouteDef:
     """The route that answers when no other does."""
-    return web.route(hdrs.METH_ANY, _PATH, answer_unmatched)
+    return web.route(hdrs.METH_ANY, _PATH, answer_unmatched, expect_handler=expect_later)
 
 
 @requires(Anonymous())
 async def answer_unmatched(request: web.Request) -> web.Response:
     """Answer alike for strangers and for everybody: nothing here says what exists."""
     if request.method == hdrs.METH_OPTIONS:
-        return web.Response(
-            headers={"access-control-allow-methods": "*", "access-control-allow-headers": "*"},
-        )
+        return web.Response()
     methods = await _methods(request)
     if methods:
-        return web.Response(status=405, headers={"allow": ", ".join(sorted(methods))})
-    return error_response(404, "Not found")
+        response = web.Response(status=405, headers={"allow": ", ".join(sorted(methods))})
+    else:
+        response = error_response(404, "Not found")
+    await drain(request, response)
+    return response
 
 
 async def _methods(request: web.Request) -> set[str]:

@@ -6,13 +6,14 @@ import re
 
 from aiohttp import hdrs, web
 
-from reductauth.web import read_bucket, requires, write_bucket
+from reductauth.web import expect_later, let_client_send, read_bucket, requires, write_bucket
 from storage_demo.api.keys import ENGINE
 from storage_demo.engine import DEFAULT_CONTENT_TYPE, InvalidError, RecordReader
 
 __all__ = ["record_routes"]
 
 _LABEL_PREFIX = "x-reduct-label-"
+_MAX_LABELS = 80  # many clients read no more than 100 header lines
 _DECLARED_LENGTH = "x-reduct-content-length"
 _DIGITS = re.compile(r"[0-9]{1,19}", re.ASCII)
 _CHUNK_BYTES = 256 * 1024
@@ -20,9 +21,9 @@ _CHUNK_BYTES = 256 * 1024
 
 def record_routes(api: str) -> list[web.RouteDef]:
     """Routes below the path `api`."""
-    entry = f"{api}/b/{{bucket_name}}/{{entry_name:[\\s\\S]+}}"  # line breaks too: they get a proper refusal
+    entry = f"{api}/b/{{bucket_name:[^/]+}}/{{entry_name:[\\s\\S]+}}"  # line breaks too: they get a proper refusal
     return [
-        web.post(entry, write_record),
+        web.post(entry, write_record, expect_handler=expect_later),
         web.get(entry, read_record),
     ]
 
@@ -43,6 +44,7 @@ async def write_record(request: web.Request) -> web.Response:
         _labels(request),
     )
     async with writer:
+        await let_client_send(request)
         async for chunk in request.content.iter_chunked(_CHUNK_BYTES):
             await writer.write(chunk)
         await writer.commit()
@@ -106,4 +108,6 @@ def _labels(request: web.Request) -> dict[str, str]:
             if not value.isascii():
                 raise InvalidError(f"Label values for {name} must be valid UTF-8 strings")
             labels[name.removeprefix(_LABEL_PREFIX)] = value
+    if len(labels) > _MAX_LABELS:
+        raise InvalidError(f"A record can have at most {_MAX_LABELS} labels, got {len(labels)}")
     return labels

@@ -14,5 +14,9 @@ __all__ = ["RESPONSE_HEADERS", "VERSION"]
 VERSION = "1.17.0"
 
 RESPONSE_HEADERS: Mapping[str, str] = MappingProxyType(
-    {"server": f"ReductStore {VERSION}", "x-reduct-api": VERSION.rpartition(".")[0]}
+    {
+        "server": f"ReductStore {VERSION}",
+        "x-reduct-api": VERSION.rpartition(".")[0],
+        "vary": "origin, access-control-request-method, access-control-request-headers",
+    }
 )

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from reductauth.errors import StoreUnavailableError
 from reductauth.networks import NetworkList
 from reductauth.permissions import Action, Permissions, Role
 from reductauth.store import Found, IntentKind, Snapshot, TokenStore, Transaction, UsageDelta
@@ -458,6 +459,25 @@ class StoreContract(ABC):
         names = [token.name for token in await store.read(lambda snapshot: snapshot.tokens())]
         assert names == ["t0", "t1", "t2", "t3", "t4"]
 
+    async def test_a_store_that_was_closed(self, store: TokenStore) -> None:
+        """It says at once that it is not there, may be closed again, and what it was given before is kept."""
+        leaving = self.another(store)
+        await add(leaving, make_token("a"), "v")
+        await found(leaving, "v")
+        for _ in range(2):
+            await leaving.close()
+        async with asyncio.timeout(5):
+            for attempt in (
+                add(leaving, make_token("b")),
+                leaving.find(digest_of("v")),
+                leaving.read(lambda snapshot: snapshot.tokens()),
+            ):
+                with pytest.raises(StoreUnavailableError):
+                    await attempt
+            await leaving.close()
+        assert [token.name for token in await store.read(lambda snapshot: snapshot.tokens())] == ["a"]
+        await found(store, "v")
+
     # -- generation -----------------------------------------------------------------------------------------
 
     @pytest.mark.parametrize(("work", "moves"), [pytest.param(w, m, id=name) for name, w, m in GENERATION])
@@ -565,6 +585,20 @@ class StoreContract(ABC):
         }
         secrets = await store.change(lambda t: t.secrets("id-of-a"))
         assert {secret.secret_id: secret.uses for secret in secrets} == {v: 1_110, w: 10}
+
+    async def test_usage_without_an_access_counts(self, store: TokenStore) -> None:
+        """Requests of which only the number is known are counted for the day and for the value."""
+        await add(store, make_token("a"), "v")
+        secret_id = (await found(store, "v")).secret.secret_id
+        deltas = [
+            used("id-of-a", secret_id, read=2, denied=3),
+            used("id-of-a", secret_id, write=4, last_access_us=NOW_US, last_access_ip="10.0.0.1"),
+            used("id-of-a", secret_id, admin=5),
+        ]
+        await store.change(lambda t: t.add_usage(deltas))
+        assert await self.usage_of(store, "a") == {"2027-01-15": (2, 4, 5, 3)}
+        secret = (await found(store, "v")).secret
+        assert (secret.uses, secret.last_access_us, secret.last_access_ip) == (14, NOW_US, "10.0.0.1")
 
     async def test_last_access_only_moves_forward(self, store: TokenStore) -> None:
         """The latest access wins, whatever the order in which processes flush; none leaves it as it is."""

@@ -20,10 +20,12 @@ from reductauth.authenticator import Authenticator
 from reductauth.draft import TokenDraft
 from reductauth.errors import (
     InvalidInputError,
+    InvalidTokenError,
     StoreUnavailableError,
     TokenExistsError,
     TokenNotFoundError,
 )
+from reductauth.key import RegistryKey
 from reductauth.networks import NetworkList
 from reductauth.permissions import Permissions
 from reductauth.registry import Minted, TokenRegistry
@@ -196,6 +198,29 @@ async def test_values_that_are_too_long(door: Door) -> None:
     for length in (4_097, 100_000):
         assert await door.knock("x" * length) == INVALID
     assert door.store.finds == 0
+
+
+class CountingKey(RegistryKey):
+    """A key that counts what it digests."""
+
+    digests = 0
+
+    def digest(self, value: str) -> bytes:
+        """Count, and digest."""
+        self.digests += 1
+        return super().digest(value)
+
+
+@pytest.mark.parametrize("character", ["x", "\u20ac", "\udc80"])
+async def test_values_that_are_too_long_are_not_digested(door: Door, character: str) -> None:
+    """Nobody makes the server hash more than 4,096 characters at a time."""
+    key = CountingKey(bytes.fromhex(door.store.key.to_hex()))
+    authenticator = Authenticator(door.store, key)
+    for length, digests in ((4_096, 1), (4_097, 1), (1_000_000, 1), (4_096, 2)):
+        answer = await authenticator.authenticate(character * length, None, NOW_US)
+        assert isinstance(answer, InvalidTokenError)
+        assert length == 4_096 or authenticator.recall(character * length, None, NOW_US) is None
+        assert key.digests == digests
 
 
 # -- validity -----------------------------------------------------------------------------------------------

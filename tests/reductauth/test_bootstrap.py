@@ -7,9 +7,13 @@ with `setup`, started and stopped on one data folder as an operator would.
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import logging
+import os
+import pickle
 import subprocess
+import threading
 import zlib
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -656,6 +660,16 @@ class TestFiles:
             _, me = await client.ask("GET", "/me", OLD)
             assert me["is_provisioned"] is (variable == "RS_API_TOKEN_FILE")
 
+    @pytest.mark.parametrize("variable", ["RS_API_TOKEN_FILE", "RS_INIT_API_TOKEN_FILE"])
+    @pytest.mark.parametrize("ending", ["\r", "\n\r", "\r\r", "\n\n", "\r\n\n", "\r\n\r\n", "\r\r\n"])
+    def test_no_other_ending_is_trimmed(self, tmp_path: Path, variable: str, ending: str) -> None:
+        """One newline, not two, and no carriage return without one: what is left is no part of a value."""
+        file = tmp_path / "secret"
+        file.write_bytes((OLD + ending).encode())
+        with pytest.raises(ConfigurationError) as refusal:
+            Bootstrap.read({variable: str(file)}, disable_auth=False)
+        assert refusal.value.faults == (f"{variable}: {INVISIBLE}",)
+
     async def test_the_longest_value_with_a_newline(self, tmp_path: Path) -> None:
         """The newline does not count towards the 4,096 characters."""
         file = tmp_path / "secret"
@@ -683,6 +697,26 @@ class TestFiles:
         (fault,) = refusal.value.faults
         assert fault.startswith(f"{twin}: can't be read (")
         assert str(path) not in fault
+        assert fault.endswith("it must name a file that holds the value")
+
+    @pytest.mark.parametrize("twin", ["RS_API_TOKEN_FILE", "RS_INIT_API_TOKEN_FILE", "RS_AUTH_KEY_FILE"])
+    def test_a_pipe_is_refused_at_once(self, tmp_path: Path, twin: str) -> None:
+        """A start does not wait for who may never write: a pipe is no file that holds a value."""
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        faults: list[str] = []
+
+        def read() -> None:
+            with pytest.raises(ConfigurationError) as refusal:
+                Bootstrap.read({twin: str(pipe)}, disable_auth=False)
+            faults.extend(refusal.value.faults)
+
+        reading = threading.Thread(target=read, daemon=True)
+        reading.start()
+        reading.join(5)
+        assert not reading.is_alive()
+        (fault,) = faults
+        assert fault.startswith(f"{twin}: can't be read (")
         assert fault.endswith("it must name a file that holds the value")
 
     @pytest.mark.parametrize("twin", ["RS_API_TOKEN_FILE", "RS_INIT_API_TOKEN_FILE", "RS_AUTH_KEY_FILE"])
@@ -809,6 +843,16 @@ class TestSilence:
                 assert OLD not in text
                 assert HEX_KEY not in text
                 assert repr(bytes.fromhex(HEX_KEY)) not in text
+
+    def test_the_secrets_of_the_environment_are_not_copied(self) -> None:
+        """`Bootstrap` is neither pickled, whatever the protocol, nor copied: the copy would hold the values."""
+        secrets = Bootstrap.read({"RS_API_TOKEN": OLD, "RS_AUTH_KEY": HEX_KEY}, disable_auth=False)
+        for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+            with pytest.raises(TypeError, match=r"^secrets are not pickled$"):
+                pickle.dumps(secrets, protocol)
+        for duplicate in (copy.copy, copy.deepcopy):
+            with pytest.raises(TypeError, match=r"^secrets are not pickled$"):
+                duplicate(secrets)
 
     async def test_nothing_that_runs_shows_a_value(self, tmp_path: Path) -> None:
         """Registry, store, authenticator, identity, token and a new value: none shows what it knows."""

@@ -48,6 +48,7 @@ REDUCTAUTH = [
     # --- the aiohttp layer
     "reductauth.web.keys",
     "reductauth.web.errors",
+    "reductauth.web.body",
     "reductauth.web.credentials",
     "reductauth.web.guard",
     "reductauth.web.census",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -169,6 +170,26 @@ def test_neither_action_implies_the_other(pattern: str, bucket: str) -> None:
     """A reader may not write and a writer may not read, whatever the pattern."""
     assert Permissions.of(read=[pattern]).allows(Action.WRITE, bucket) is False
     assert Permissions.of(write=[pattern]).allows(Action.READ, bucket) is False
+
+
+@pytest.mark.parametrize(
+    ("action", "reads", "writes"),
+    [
+        ("read", True, False),
+        ("write", False, True),
+        ("READ", False, False),
+        ("admin", False, False),
+        ("", False, False),
+        (None, False, False),
+        (True, False, False),
+    ],
+)
+def test_actions_by_their_words(action: Any, reads: bool, writes: bool) -> None:
+    """The words of the wire format are the actions; what is neither of them is denied to every pattern."""
+    for pattern in ("b", "b*", "*"):
+        assert Permissions.of(read=[pattern]).allows(action, "b") is reads
+        assert Permissions.of(write=[pattern]).allows(action, "b") is writes
+        assert Permissions.of(read=[pattern], write=[pattern]).allows(action, "b") is (reads or writes)
 
 
 @pytest.mark.parametrize("bucket", ["data", "Data", "$system", "$audit"])
@@ -353,10 +374,21 @@ def test_exact_entries_are_found(read: list[str], write: list[str], named: bool)
     assert Permissions.of(read=read, write=write).names_bucket("data") is named
 
 
-def test_a_bad_new_name_is_refused() -> None:
-    """A rename cannot put something into a grant that could not have been granted."""
+@pytest.mark.parametrize("pattern", ["*", "data*"])
+def test_a_wildcard_is_no_bucket(pattern: str) -> None:
+    """What is said of a bucket named like a wildcard leaves that wildcard alone: no bucket has such a name."""
+    before = Permissions.of(read=[pattern, "data"], write=["data", pattern])
+    assert before.without_bucket(pattern) == before
+    assert before.with_bucket_renamed(pattern, "x") == before
+    assert before.names_bucket(pattern) is False
+
+
+@pytest.mark.parametrize("new", ["a b", "", "*", "x*", "data*", "$*", "x\n"])
+@pytest.mark.parametrize("old", ["data", "absent"])
+def test_a_bad_new_name_is_refused(old: str, new: str) -> None:
+    """A rename puts nothing into a grant that is not one bucket's name: no exact entry becomes a wildcard."""
     with pytest.raises(InvalidInputError):
-        Permissions.of(read=["data"]).with_bucket_renamed("data", "a b")
+        Permissions.of(read=["data"]).with_bucket_renamed(old, new)
 
 
 def test_permissions_are_frozen_and_compared_by_what_was_granted() -> None:

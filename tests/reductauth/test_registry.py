@@ -793,6 +793,34 @@ async def test_a_step_that_the_engine_must_refuse(granted: World, bucket: str, n
     assert await granted.state() == before
 
 
+@pytest.mark.parametrize(
+    ("bucket", "new"), [pytest.param(bucket, new, id=name) for name, bucket, new in IMPOSSIBLE]
+)
+@pytest.mark.parametrize(
+    ("end", "kind", "message"),
+    [pytest.param(*rest, id=name) for name, *rest in ENDS if name in {"deleted", "demoted"}],
+)
+async def test_an_actor_that_ended_before_a_step_that_the_engine_must_refuse(
+    granted: World,
+    bucket: str,
+    new: str | None,
+    end: Callable[[World], Awaitable[Any]],
+    kind: type[AuthError],
+    message: str,
+) -> None:
+    """It is refused before the engine is told: whether a bucket is there is not for it to learn."""
+    admin = await granted.create("admin")
+    granted.buckets.clear()
+    granted.buckets.update({"a", "x"})
+    await end(granted)
+
+    async def change() -> None:
+        async with changing(granted, bucket, new, admin):
+            pytest.fail("the engine was told")
+
+    await refused(granted, kind, message, change())
+
+
 async def test_a_step_that_became_possible(granted: World) -> None:
     """A bucket that appeared just before the engine renamed it: the grants follow all the same."""
     granted.buckets.remove("a")
@@ -801,11 +829,13 @@ async def test_a_step_that_became_possible(granted: World) -> None:
     assert await permissions_of(granted) == RENAMED
 
 
-def changing(world: World, bucket: str, new: str | None) -> AbstractAsyncContextManager[None]:
+def changing(
+    world: World, bucket: str, new: str | None, actor: Actor = ENVIRONMENT
+) -> AbstractAsyncContextManager[None]:
     """Rename a bucket, or remove it if there is no new name."""
     if new is None:
-        return world.registry.removing_bucket(ENVIRONMENT, bucket)
-    return world.registry.renaming_bucket(ENVIRONMENT, bucket, new)
+        return world.registry.removing_bucket(actor, bucket)
+    return world.registry.renaming_bucket(actor, bucket, new)
 
 
 BUSY: list[tuple[str, str | None, str]] = [

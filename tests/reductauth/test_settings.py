@@ -166,7 +166,10 @@ def test_trusted_proxies_that_are_refused(given: str) -> None:
 
 @pytest.mark.parametrize(
     ("given", "is_disabled"),
-    [("true", True), ("True", True), ("TRUE", True), ("false", False), ("False", False), ("FALSE", False)],
+    [
+        *((text, True) for text in ("true", "True", "TRUE", "tRuE")),
+        *((text, False) for text in ("false", "False", "FALSE", "fAlSe")),
+    ],
 )
 def test_disable_auth(given: str, is_disabled: bool) -> None:
     """`true` switches authentication off, `false` leaves it on."""
@@ -190,6 +193,7 @@ def test_disable_auth(given: str, is_disabled: bool) -> None:
         "true ",
         "true\n",
         "enabled",
+        *("0", "1", "1.0", "y", "n", "t", "f", "on", "off", "ON", "yes", "no", "Yes"),
     ],
 )
 def test_disable_auth_with_something_else(given: str) -> None:
@@ -236,6 +240,22 @@ def test_a_token_beside_disable_is_a_fault(variable: str) -> None:
     faults = faults_of({"RS_DISABLE_AUTH": "true", variable: VALUE})
     assert faults == [f"{variable} and RS_DISABLE_AUTH=true are both set: remove one of them"]
     assert Settings.from_environment({"RS_DISABLE_AUTH": "false", variable: VALUE}).disable_auth is False
+
+
+@pytest.mark.parametrize("word", ["true", "TRUE"])
+@pytest.mark.parametrize("variable", ["RS_API_TOKEN", "RS_INIT_API_TOKEN", "RS_API_TOKEN_FILE"])
+def test_a_token_beside_disable_is_told_beside_other_faults(variable: str, word: str) -> None:
+    """That another setting is wrong hides nothing: who corrects it does not meet the next fault then."""
+    faults = faults_of(
+        {
+            "RS_API_BASE_PATH": "storage",
+            "RS_DISABLE_AUTH": word,
+            variable: VALUE,
+        }
+    )
+    assert f"RS_API_BASE_PATH='storage': {BASE_PATH_RIGHT}" in faults
+    name = variable.removesuffix("_FILE")
+    assert f"{name} and RS_DISABLE_AUTH=true are both set: remove one of them" in faults
 
 
 def test_no_secret_enters_the_settings() -> None:

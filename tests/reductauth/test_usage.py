@@ -270,6 +270,24 @@ async def test_idle_times_are_told_at_once(store: Store) -> None:
     assert (await store.token("hasty")).last_access_us == NOW_US + 1
 
 
+async def test_each_idle_time_is_told_at_once(store: Store) -> None:
+    """That another token with a ttl was just written keeps none waiting, nor is one written sooner for it."""
+    meter = UsageMeter(store)
+    callers = {name: await store.create(name, ttl_seconds=3_600) for name in "abc"}
+
+    def is_told(name: str) -> Callable[[], bool]:
+        return lambda: store.counters(name) == {TODAY: (1, 0, 0, 0)}
+
+    async with running(meter):
+        for number, (name, caller) in enumerate(callers.items()):
+            meter.count(caller, UsageKind.READ, NOW_US + number)
+            assert await until(is_told(name), 2)
+        meter.count(callers["a"], UsageKind.READ, NOW_US + 3)
+        assert not await until(lambda: store.counters("a") != {TODAY: (1, 0, 0, 0)}, 0.3)
+    for number, name in enumerate(callers):
+        assert (await store.token(name)).last_access_us == NOW_US + number
+
+
 @pytest.mark.parametrize(("ttl_seconds", "patience_us"), [(4, SECOND_US), (3_600, 5 * SECOND_US)])
 async def test_idle_times_are_not_told_at_every_request(
     store: Store, ttl_seconds: int, patience_us: int

@@ -28,7 +28,7 @@ def test_what_it_says(tmp_path: Path, command: str) -> None:
         log = server.log
     assert f"storage is open folder={tmp_path / 'data'}\n" in log
     assert "authentication is on folder=data/auth\n" in log
-    assert re.search(r"listening address=127\.0\.0\.1 port=\d+\n", log)
+    assert re.search(r"listening address=127\.0\.0\.1 port=\d+ tls=off\n", log)
     assert log.endswith("reductauth.server stopped\n")
     assert ROOT_VALUE not in log
     for line in log.splitlines():

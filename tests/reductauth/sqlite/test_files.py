@@ -445,6 +445,14 @@ REFUSED: list[tuple[str, Callable[[Path], None], str]] = [
     ("garbage for a database", write("auth.db", b"x" * 8_192), r"auth\.db: can't be opened"),
     ("newer schema", execute("PRAGMA user_version = 2"), r"auth\.db: made by a newer release"),
     ("schema from the future", execute("PRAGMA user_version = 2147483647"), "made by a newer release"),
+    *(
+        (
+            f"no {name}",
+            execute(f"DELETE FROM meta WHERE name = '{name}'"),
+            rf"auth\.db: is damaged \({name} .*backup",
+        )
+        for name in ("key_check", "generation")
+    ),
     ("empty generation", write("auth.gen", b""), r"auth\.gen: not a generation file"),
     ("long generation", write("auth.gen", b"\0" * 9), r"auth\.gen: not a generation file"),
     *((f"{name} is a link", link(name), LINK) for name in ("auth.db", "auth.key", "auth.gen", "auth.lock")),
@@ -475,6 +483,30 @@ async def test_a_lost_database_is_refused_with_a_given_key_too(folder: Path, los
     unlink(*lost)(folder)
     (folder / "auth.lock").touch(0o600)
     assert_refused(folder, LOST, key)
+
+
+@pytest.mark.parametrize("left", ["auth.db-wal", "auth.db-journal"])
+@pytest.mark.parametrize("has_generation", [True, False])
+async def test_what_the_database_left_beside_it(folder: Path, left: str, has_generation: bool) -> None:
+    """A log or a journal belongs to a database that was lost: none is made over it, nor over the log."""
+    key = RegistryKey(b"k" * 32)
+    await make_registry(folder, key)
+    unlink("auth.db", *([] if has_generation else ["auth.gen"]))(folder)
+    (folder / left).write_bytes(b"acknowledged changes")
+    (folder / left).chmod(0o600)
+    assert_refused(folder, LOST, key)
+
+
+@pytest.mark.parametrize("left", ["auth.gen", "auth.db-wal", "auth.db-journal"])
+async def test_an_unfinished_database_beside_what_a_finished_one_left(folder: Path, left: str) -> None:
+    """It is not taken for the registry that was lost, though its key is there."""
+    await make_registry(folder)
+    (folder / "auth.db").rename(folder / "auth.db.new")
+    content = (folder / "auth.gen").read_bytes()
+    (folder / "auth.gen").unlink()
+    (folder / left).write_bytes(content)
+    (folder / left).chmod(0o600)
+    assert_refused(folder, LOST)
 
 
 async def test_a_folder_that_is_a_link(folder: Path) -> None:
@@ -551,6 +583,39 @@ async def test_an_older_copy_is_refused(folder: Path) -> None:
     await restore_older_copy(folder)
     assert_refused(folder, r"auth\.gen: says change \d+.*older copy of auth\.db.*remove .*auth\.gen")
     assert_refused(folder, "older copy")
+
+
+def move_generation(folder: Path, by: int) -> int:
+    """Leave another counter than a clean close does; return it."""
+    path = folder / "auth.gen"
+    moved = int.from_bytes(path.read_bytes(), sys.byteorder) + by
+    path.write_bytes(moved.to_bytes(8, sys.byteorder))
+    return moved
+
+
+async def test_an_older_copy_beside_an_odd_generation_is_refused(folder: Path) -> None:
+    """That a writer was killed, too, does not let an older copy in."""
+    await restore_older_copy(folder)
+    assert move_generation(folder, 1) % 2 == 1
+    assert_refused(folder, r"auth\.gen: says change \d+.*older copy of auth\.db.*remove .*auth\.gen")
+
+
+@pytest.mark.parametrize(
+    ("by", "opens"), [(-3, True), (-2, True), (-1, True), (1, True), (2, False), (3, False)]
+)
+async def test_a_generation_beside_its_database(folder: Path, by: int, opens: bool) -> None:
+    """It may be behind, or ahead by the one that makes it odd: then it opens and is even, else it is refused."""
+    value = await make_registry(folder)
+    moved = move_generation(folder, by)
+    if not opens:
+        assert_refused(folder, "older copy")
+        return
+    store = SqliteStore.open(folder)
+    assert store.generation() % 2 == 0
+    assert store.generation() > max(moved, moved - by)
+    assert await is_good(store, value)
+    await store.close()
+    await assert_works(folder, value)
 
 
 async def test_an_older_copy_is_accepted_on_purpose(folder: Path) -> None:

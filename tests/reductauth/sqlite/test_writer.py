@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import shutil
 import signal
 import sqlite3
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from operator import methodcaller
@@ -20,9 +23,10 @@ import reductauth.sqlite.store
 from reductauth.actor import Identity
 from reductauth.authenticator import Authenticator
 from reductauth.errors import InvalidTokenError, StoreUnavailableError
+from reductauth.key import RegistryKey
 from reductauth.sqlite import SqliteStore
-from reductauth.sqlite.files import FolderLock
-from reductauth.store import Transaction
+from reductauth.sqlite.files import FolderLock, RegistryFolder
+from reductauth.store import Transaction, UsageDelta
 from tests.reductauth.store_contract import NOW_US, Gate, add, digest_of, make_token
 
 REPOSITORY = Path(__file__).parents[3]
@@ -228,7 +232,52 @@ async def test_an_exception_in_one_change_touches_no_other(
     assert await names(store) == ["after", "before"]
 
 
+ENDS_OF_PROGRAMS: list[tuple[BaseException, type[BaseException]]] = [
+    (asyncio.CancelledError(), asyncio.CancelledError),
+    (SystemExit(3), SystemExit),
+    (KeyboardInterrupt(), KeyboardInterrupt),
+    (GeneratorExit(), GeneratorExit),
+    (StopIteration(), RuntimeError),  # no future can hold it
+]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"), [pytest.param(e, kind, id=type(e).__name__) for e, kind in ENDS_OF_PROGRAMS]
+)
+async def test_what_ends_programs_ends_one_change(
+    store: SqliteStore, error: BaseException, kind: type[BaseException]
+) -> None:
+    """What is raised to end a task or a program reaches its caller; other changes and the thread go on."""
+
+    def writing_first(transaction: Transaction) -> None:
+        transaction.add(make_token("of the failed change"))
+        raise error
+
+    def adding(name: str) -> Callable[[Transaction], None]:
+        return lambda transaction: transaction.add(make_token(name))
+
+    gate = Gate(store)
+    await gate.reached()
+    # No tasks: one that ends with such an exception ends the event loop too.
+    waiting = [store._writer.submit(work) for work in (adding("before"), writing_first, adding("after"))]
+    await gate.open()
+    assert [type(change.exception(TIMEOUT_SECONDS)) for change in waiting] == [type(None), kind, type(None)]
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        with pytest.raises(kind):
+            await store.change(writing_first)
+        await add(store, make_token("later"))
+    assert await names(store) == ["after", "before", "later"]
+    assert store.is_writable()
+
+
 # -- files that go away -------------------------------------------------------------------------------------
+
+REPLACE = """
+import os, shutil, sys
+shutil.copy(sys.argv[1], sys.argv[1] + ".copy")
+os.replace(sys.argv[1] + ".copy", sys.argv[1])
+"""
+"""Puts an equal file in a file's place. In another process: see `reductauth.sqlite.files`."""
 
 
 @pytest.mark.parametrize("way", ["removed", "replaced"])
@@ -260,6 +309,62 @@ async def test_a_change_after_the_database_went_away_is_not_kept(store: SqliteSt
     assert not (folder / "auth.db").exists()
 
 
+@pytest.mark.parametrize("way", ["removed", "replaced"])
+@pytest.mark.parametrize("name", ["auth.db-wal", "auth.db-shm", "auth.gen", "auth.lock"])
+async def test_a_file_beside_the_database_that_goes_away(
+    store: SqliteStore, folder: Path, name: str, way: str
+) -> None:
+    """Changes are refused until a restart, which finds all that was acknowledged and nothing else."""
+    await add(store, make_token("a"), "v")
+    if way == "removed":
+        (folder / name).unlink()
+    else:
+        async with child(REPLACE, str(folder / name)) as process:
+            assert await asyncio.wait_for(process.wait(), TIMEOUT_SECONDS) == 0
+    for change in (add(store, make_token("b"), "w"), store.change(lambda t: t.remove("id-of-a"))):
+        with pytest.raises(StoreUnavailableError):
+            await change
+        assert not store.is_writable()
+    await store.close()
+
+    after = SqliteStore.open(folder)
+    assert after.is_writable()
+    assert await names(after) == ["a"]
+    assert await after.find(digest_of("v")) is not None
+    assert await after.find(digest_of("w")) is None
+    await after.close()
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        pytest.param(lambda t: t.add(make_token("b")), id="creation"),
+        pytest.param(lambda t: t.remove("id-of-a"), id="removal"),
+    ],
+)
+async def test_a_change_after_another_database_was_put_in_place_is_not_kept(
+    folder: Path, work: Callable[[Transaction], None]
+) -> None:
+    """What was refused is neither in the file that was put there nor in the one that was."""
+    store = SqliteStore.open(folder)
+    await add(store, make_token("a"), "v")
+    await store.close()
+    shutil.copy(folder / "auth.db", folder.with_name("copy"))
+    store = SqliteStore.open(folder)
+    folder.with_name("before").hardlink_to(folder / "auth.db")
+    folder.with_name("copy").replace(folder / "auth.db")
+    with pytest.raises(StoreUnavailableError):
+        await store.change(work)
+    assert not store.is_writable()
+    await store.close()
+
+    after = SqliteStore.open(folder)
+    assert await names(after) == ["a"]
+    await after.close()
+    with contextlib.closing(sqlite3.connect(folder.with_name("before"))) as connection:
+        assert connection.execute("SELECT name FROM tokens").fetchall() == [("a",)]
+
+
 # -- others hold the registry -------------------------------------------------------------------------------
 
 HOLD = """
@@ -282,11 +387,12 @@ async def test_another_process_holds_the_database(folder: Path, monkeypatch: pyt
         for _ in range(2):
             with pytest.raises(StoreUnavailableError):
                 await store.change(lambda t: t.remove("id-of-a"))
-            assert store.is_writable()
+            assert not store.is_writable()
         assert await store.find(digest_of("v")) is not None
         assert await names(store) == ["a"]
         assert store.generation() == generation
     await store.change(lambda t: t.remove("id-of-a"))
+    assert store.is_writable()
     assert await store.find(digest_of("v")) is None
     await store.close()
 
@@ -390,6 +496,52 @@ async def test_a_commit_of_which_nobody_knows(store: SqliteStore, folder: Path, 
     assert after.is_writable()
     assert after.generation() % 2 == 0
     await after.change(lambda t: t.remove("id-of-a"))
+    await after.close()
+
+
+@pytest.mark.parametrize(
+    ("error_code", "stops"),
+    [
+        (sqlite3.SQLITE_IOERR, True),
+        (sqlite3.SQLITE_IOERR_FSYNC, True),
+        (sqlite3.SQLITE_CORRUPT, True),
+        (sqlite3.SQLITE_FULL, False),
+        (sqlite3.SQLITE_BUSY, False),
+    ],
+)
+@pytest.mark.parametrize(
+    "work",
+    [
+        pytest.param(lambda t: t.add(make_token("b")), id="creation"),
+        pytest.param(
+            lambda t: t.add_usage([UsageDelta("id-of-a", 1, "2027-01-15", 1, 0, 0, 0, NOW_US, None)]),
+            id="usage",
+        ),
+    ],
+)
+async def test_a_commit_that_no_cache_has_to_notice(
+    store: SqliteStore,
+    folder: Path,
+    work: Callable[[Transaction], None],
+    error_code: int,
+    stops: bool,
+) -> None:
+    """A creation or a flush of usage of which nobody knows stops writing like any other change."""
+    await add(store, make_token("a"), "v")
+    commits = FailingCommits(store, error_code)
+    with pytest.raises(StoreUnavailableError):
+        await store.change(work)
+    commits.repair()
+    assert store.is_writable() is not stops
+    for later in (add(store, make_token("c")), store.change(lambda t: t.remove("id-of-a"))):
+        if stops:
+            with pytest.raises(StoreUnavailableError):
+                await later
+        else:
+            await later
+    await store.close()
+    after = SqliteStore.open(folder)
+    assert await names(after) == (["a"] if stops else ["c"])
     await after.close()
 
 
@@ -569,3 +721,62 @@ async def test_the_generation_is_odd_during_the_commit(store: SqliteStore) -> No
     assert [is_odd for statement, is_odd in seen if statement == "BEGIN IMMEDIATE"] == [False]
     assert [is_odd for statement, is_odd in seen if statement == "COMMIT"] == [True]
     assert store.generation() % 2 == 0
+
+
+WRITE = """
+import asyncio, sys
+from pathlib import Path
+from reductauth.sqlite import SqliteStore
+
+def work(transaction):
+    print("writing", flush=True)
+    sys.stdin.readline()
+    transaction.remove("id-of-b")
+
+async def main():
+    store = SqliteStore.open(Path(sys.argv[1]))
+    print("open", flush=True)
+    sys.stdin.readline()
+    await store.change(work)
+    print("removed", flush=True)
+    await store.close()
+
+asyncio.run(main())
+"""
+"""Holds SQLite's write lock until it is told to take `auth.lock` too."""
+
+
+async def test_an_opener_and_a_writer_do_not_wait_for_each_other(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the counter odd, who opens and who writes both want both locks: each gets them, at once."""
+    store = SqliteStore.open(folder)
+    for name in ("a", "b"):
+        await add(store, make_token(name), name)
+    await store.close()
+    loop = asyncio.get_running_loop()
+    async with child(WRITE, str(folder)) as writer:
+        assert writer.stdin is not None
+        assert await line_of(writer) == "open"
+        async with child(KILLED_WHILE_ODD, str(folder), "before the commit") as process:
+            assert await asyncio.wait_for(process.wait(), TIMEOUT_SECONDS) == -signal.SIGKILL
+        writer.stdin.write(b"\n")
+        assert await line_of(writer) == "writing"
+        find_key = RegistryFolder.first_start
+
+        def first_start(opened: RegistryFolder, given_key: RegistryKey | None) -> RegistryKey:
+            """Have the writer go on when the opener holds `auth.lock`."""
+            assert writer.stdin is not None
+            loop.call_soon_threadsafe(writer.stdin.write, b"\n")
+            return find_key(opened, given_key)
+
+        monkeypatch.setattr(RegistryFolder, "first_start", first_start)
+        begun = time.monotonic()
+        store = await asyncio.to_thread(SqliteStore.open, folder)
+        assert await line_of(writer) == "removed"
+        assert time.monotonic() - begun < 3  # waiting for each other would end after 5 seconds
+        assert await asyncio.wait_for(writer.wait(), TIMEOUT_SECONDS) == 0
+    assert store.generation() % 2 == 0
+    assert await names(store) == ["a"]
+    assert await store.find(digest_of("b")) is None
+    await store.close()
