@@ -1,197 +1,264 @@
-"""The environment -> the registry's first token.
+"""The configuration -> the registry's tokens, at every start.
 
-`RS_API_TOKEN` pins `init-token` at every start; `RS_INIT_API_TOKEN` seeds it once. Each variable has a
-`_FILE` twin that names a file holding the value. Values go from here into a digest: they are not kept in
-settings, not logged, not shown in an error.
+`RS_API_TOKEN` pins `init-token`; `RS_INIT_API_TOKEN` seeds it once; further tokens may be declared by name (see
+`reductauth.provisioning`). Each secret has a `_FILE` twin that names a file holding it. Values go from here into
+a digest: they are not kept in settings, not logged, not shown in an error.
 """
 
 from __future__ import annotations
 
-import errno
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import NoReturn
 
 from reductauth.actor import Actor
-from reductauth.clock import Clock
+from reductauth.chosen import ADVISED_LENGTH, KEY, check_value, find_secret, read_key
+from reductauth.clock import Clock, SystemClock
+from reductauth.configuration import TWIN, Configuration, collect
 from reductauth.draft import TokenDraft
 from reductauth.errors import ConfigurationError
 from reductauth.key import RegistryKey
 from reductauth.permissions import Permissions, Role
+from reductauth.provisioning import TOKENS, DeclaredToken, declared_tokens, repeated_values
 from reductauth.registry import new_token
 from reductauth.store import TokenStore, Transaction
 from reductauth.token import BOOTSTRAP_NAME, Token
-from reductauth.value import MAX_VALUE_LENGTH, Shape, shape_of
 
 __all__ = ["NO_ADMINISTRATOR", "SECRET_VARIABLES", "Bootstrap", "apply"]
 
 PINNED = "RS_API_TOKEN"
 SEED = "RS_INIT_API_TOKEN"
-KEY = "RS_AUTH_KEY"
 DISABLE = "RS_DISABLE_AUTH"
 
-SECRET_VARIABLES = tuple(name + twin for name in (PINNED, SEED, KEY) for twin in ("", "_FILE"))
+SECRET_VARIABLES = tuple(name + twin for name in (PINNED, SEED, KEY) for twin in ("", TWIN))
 """The variables that hold, or name a file that holds, something that must not be shown."""
 
 NO_ADMINISTRATOR = (
     f"no usable full-access token: set {PINNED} (or {SEED} for a new registry) to a value of your choice, "
-    f"or {DISABLE}=true to let everybody in without a token"
+    f"declare a token with full access, or set {DISABLE}=true to let everybody in without a token"
 )
 
-_ADVISED_LENGTH = 32
+_ADMINISTRATOR = TokenDraft(permissions=Permissions(full_access=True), role=Role.ADMIN)
 _logger = logging.getLogger("reductauth.bootstrap")
 
 
 @dataclass(frozen=True, slots=True)
 class Bootstrap:
-    """The secrets that the environment gives. `repr` shows none of them."""
+    """The secrets that the configuration gives. `repr` shows none of them.
 
-    pinned: str | None = field(default=None, repr=False)
-    seed: str | None = field(default=None, repr=False)
+    `tokens` are provisioned: declared ones, and the pinned `init-token`. `seed` is the same token, not provisioned.
+    """
+
+    tokens: tuple[DeclaredToken, ...] = ()
+    seed: DeclaredToken | None = None
     key: RegistryKey | None = None
+    now_us: int = field(default=0, repr=False)
 
     @classmethod
     def read(cls, environ: Mapping[str, str], *, disable_auth: bool) -> Bootstrap:
-        """Read and check the variables. Raises `ConfigurationError` with every fault."""
-        faults: list[str] = []
-        pinned, seed = (_token_value(environ, name, faults) for name in (PINNED, SEED))
-        key = _key(environ, faults)
-        given = [
-            name for name in (PINNED, SEED) if any(variable in environ for variable in (name, f"{name}_FILE"))
-        ]
+        """Read the environment alone, now. See `of`."""
+        return cls.of(Configuration.read(environ), disable_auth=disable_auth, now_us=SystemClock()())
+
+    @classmethod
+    def of(cls, configuration: Configuration, *, disable_auth: bool, now_us: int) -> Bootstrap:
+        """Read and check. Raises `ConfigurationError` with every fault, those of reading the file included."""
+        faults = list(configuration.faults)
+        pinned, seed = (_init_token(configuration, variable, faults) for variable in (PINNED, SEED))
+        key = collect(faults, lambda: read_key(configuration))
+        declarations = configuration.declarations(TOKENS, faults)
+        declared = declared_tokens(declarations, now_us, faults)
+        given = [place for name in (PINNED, SEED) if (place := _place(configuration, name)) is not None]
         if len(given) > 1:
-            faults.append(f"{PINNED} and {SEED} are both set: keep the one that is meant")
+            faults.append(f"{given[0]} and {given[1]} are both set: keep the one that is meant")
+        given += [declaration.where for declaration in declarations]
         if given and disable_auth:
-            faults.append(f"{given[0]} and {DISABLE}=true are both set: remove one of them")
+            disable = configuration.where(DISABLE)
+            faults.append(f"{given[0]} and {disable}=true are both set: remove one of them")
+        first = pinned or seed
+        everyone = declared if first is None else [first, *declared]
+        faults += repeated_values((token.where, token.secret) for token in everyone)
+        if key is not None:
+            _digests(everyone, key, faults)
         if faults:
             raise ConfigurationError(faults)
-        return cls(pinned, seed, key)
+        return cls(tuple(declared if pinned is None else everyone), seed, key, now_us)
 
     def __reduce__(self) -> NoReturn:
         """Refuse to be pickled: the copy would hold the values."""
         raise TypeError("secrets are not pickled")
 
     @property
-    def names_administrator(self) -> bool:
-        """Whether a new registry would get its first token."""
-        return self.pinned is not None or self.seed is not None
+    def everyone(self) -> tuple[DeclaredToken, ...]:
+        """All tokens, the seed included."""
+        return self.tokens if self.seed is None else (*self.tokens, self.seed)
+
+    def check_first_start(self) -> None:
+        """Check what only a new registry needs, before it is made. Raises `ConfigurationError`."""
+        faults = []
+        if self.seed is None and not any(token.is_usable_administrator(self.now_us) for token in self.tokens):
+            faults.append(NO_ADMINISTRATOR)
+        if self.key is None:
+            faults += [
+                f"{token.where}: there is no registry yet whose key could have made this digest; set {KEY}, "
+                "or start once without this token"
+                for token in self.tokens
+                if token.needs_known_key
+            ]
+        if faults:
+            raise ConfigurationError(faults)
+
+    def warn_of_short_values(self) -> None:
+        """Advise against values that are easy to guess."""
+        advice = "%s is shorter than %d characters: a longer, random value is harder to guess"
+        for token in self.everyone:
+            if token.is_short:
+                _logger.warning(advice, token.where, ADVISED_LENGTH)
 
 
 async def apply(bootstrap: Bootstrap, store: TokenStore, key: RegistryKey, clock: Clock) -> None:
-    """Bring the registry in line with the environment, in one change.
+    """Bring the registry in line with the configuration, in one change; where nothing differs, nothing is written.
 
-    Raises `ConfigurationError` if no usable full-access token would be left; then nothing was changed.
+    Raises `ConfigurationError` if that can't be done, or no usable full-access token would be left; then
+    nothing was changed.
     """
-    for name, value in ((PINNED, bootstrap.pinned), (SEED, bootstrap.seed)):
-        if value is not None and len(value) < _ADVISED_LENGTH:
-            advice = "%s is shorter than %d characters: a longer, random value is harder to guess"
-            _logger.warning(advice, name, _ADVISED_LENGTH)
-    if bootstrap.seed is not None and await store.change(lambda transaction: transaction.is_seeded()):
-        _logger.info("%s ignored: the registry was seeded before", SEED)
+    bootstrap.warn_of_short_values()
+    faults: list[str] = []
+    digests = _digests(bootstrap.everyone, key, faults)
+    if faults:
+        raise ConfigurationError(faults)
+    wanted = [(token, digest) for token, digest in digests if token is not bootstrap.seed]
 
-    def work(transaction: Transaction) -> None:
+    def work(transaction: Transaction) -> list[str]:
         now_us = clock()
-        for token in transaction.provisioned_tokens():
-            if bootstrap.pinned is None or token.name != BOOTSTRAP_NAME:
-                transaction.remove(token.token_id)
-                transaction.audit(now_us, Actor.environment(), "delete", token)
-        if bootstrap.pinned is not None:
-            _pin(transaction, key.digest(bootstrap.pinned), now_us)
-        elif bootstrap.seed is not None and not transaction.is_seeded():
-            _put(transaction, None, key.digest(bootstrap.seed), now_us, is_provisioned=False)
+        told = _remove_undeclared(transaction, {token.name for token, _ in wanted}, now_us)
+        _end_changed_values(transaction, wanted)
+        _refuse_values_of_others(transaction, wanted)
+        for token, digest in wanted:
+            if _bring_in_line(transaction, token, digest, now_us):
+                told.append(f"token provisioned name={token.name}")
+        is_seeded = transaction.is_seeded()
+        if bootstrap.seed is not None and is_seeded:
+            told.append(f"{bootstrap.seed.where} ignored: the registry was seeded before")
+        elif bootstrap.seed is not None:
+            _bring_in_line(
+                transaction, bootstrap.seed, bootstrap.seed.digest(key), now_us, is_provisioned=False
+            )
         if not transaction.has_usable_administrator(now_us):
             raise ConfigurationError([NO_ADMINISTRATOR])
-        transaction.mark_seeded()
+        if not is_seeded:
+            transaction.mark_seeded()
+        return told
 
-    await store.change(work)
-
-
-def _pin(transaction: Transaction, digest: bytes, now_us: int) -> None:
-    present = transaction.token_named(BOOTSTRAP_NAME)
-    holder = transaction.token_by_digest(digest)
-    if holder is not None and holder.name != BOOTSTRAP_NAME:
-        raise ConfigurationError(
-            [
-                f"{PINNED} holds the value of token '{holder.name}': choose another value, or delete that token first"
-            ]
-        )
-    if present is None or holder is None or not _is_pinned(present, now_us):
-        _put(transaction, present, digest, now_us, is_provisioned=True)
+    for line in await store.change(work):
+        _logger.info("%s", line)
 
 
-def _is_pinned(token: Token, now_us: int) -> bool:
-    return token.is_provisioned and token.is_usable_administrator(now_us)
+_Wanted = list[tuple[DeclaredToken, bytes]]
+"""The tokens to be provisioned, each with its value's digest."""
 
 
-def _put(
-    transaction: Transaction, present: Token | None, digest: bytes, now_us: int, *, is_provisioned: bool
-) -> None:
-    """Make `init-token` what the environment says; one that is there keeps its id and loses its old values."""
+def _digests(tokens: Iterable[DeclaredToken], key: RegistryKey, faults: list[str]) -> _Wanted:
+    """Digest all values; two that are the same, however they are given, are told in `faults` once."""
+    wanted = []
+    for token in tokens:
+        try:
+            wanted.append((token, token.digest(key)))
+        except ConfigurationError as error:
+            faults += error.faults
+    repeated = repeated_values((token.where, digest) for token, digest in wanted)
+    faults += [fault for fault in repeated if fault not in faults]
+    return wanted
+
+
+def _remove_undeclared(transaction: Transaction, declared: set[str], now_us: int) -> list[str]:
+    removed = []
+    for token in transaction.provisioned_tokens():
+        if token.name not in declared:
+            transaction.remove(token.token_id)
+            transaction.audit(now_us, Actor.environment(), "delete", token)
+            removed.append(f"token removed name={token.name}: no longer declared")
+    return removed
+
+
+def _end_changed_values(transaction: Transaction, wanted: _Wanted) -> None:
+    """End them all before any is given anew: two tokens may have exchanged their values."""
+    for token, digest in wanted:
+        present = transaction.token_named(token.name)
+        if present is not None and not _has_value(transaction, present, digest):
+            transaction.remove_secrets(present.token_id)
+
+
+def _refuse_values_of_others(transaction: Transaction, wanted: _Wanted) -> None:
+    faults = []
+    for token, digest in wanted:
+        holder = transaction.token_by_digest(digest)
+        if holder is not None and holder.name != token.name:
+            faults.append(
+                f"{token.where} holds the value of token '{holder.name}': choose another value, "
+                "or delete that token first"
+            )
+    if faults:
+        raise ConfigurationError(faults)
+
+
+def _bring_in_line(
+    transaction: Transaction,
+    wanted: DeclaredToken,
+    digest: bytes,
+    now_us: int,
+    *,
+    is_provisioned: bool = True,
+) -> bool:
+    """Make a token what the configuration says; one that is there keeps its id. Return whether it differed."""
     actor = Actor.environment()
-    draft = TokenDraft(permissions=Permissions(full_access=True), role=Role.ADMIN)
-    token = new_token(BOOTSTRAP_NAME, draft, now_us, actor.name, is_provisioned=is_provisioned)
+    token = new_token(wanted.name, wanted.draft, now_us, actor.name, is_provisioned=is_provisioned)
+    present = transaction.token_named(wanted.name)
+    has_value = present is not None and _has_value(transaction, present, digest)
     if present is None:
         transaction.add(token)
     else:
-        token = replace(token, token_id=present.token_id)
+        token = replace(
+            token,
+            token_id=present.token_id,
+            # A new value begins a new idle time, as a rotation does.
+            created_at_us=present.created_at_us if has_value else now_us,
+            updated_at_us=present.updated_at_us if has_value else now_us,
+            last_access_us=present.last_access_us,
+            last_access_ip=present.last_access_ip,
+        )
+        if has_value and token == present:
+            return False
+        token = replace(token, updated_at_us=now_us)
         transaction.replace(token)
-        transaction.remove_secrets(token.token_id)
-    transaction.add_secret(token.token_id, digest, now_us)
-    transaction.audit(now_us, actor, "bootstrap", token)
+    if not has_value:
+        transaction.add_secret(token.token_id, digest, now_us)
+    transaction.audit(now_us, actor, "bootstrap" if wanted.name == BOOTSTRAP_NAME else "provision", token)
+    return True
 
 
-def _token_value(environ: Mapping[str, str], name: str, faults: list[str]) -> str | None:
-    given = _text(environ, name, faults)
-    if given is None:
-        return None
-    variable, value = given
-    if not value.strip():
-        faults.append(f"{variable}: is empty; give it a value, or remove the variable")
-    elif not all("!" <= character <= "~" for character in value):
-        faults.append(f"{variable}: may hold visible ASCII characters only, without spaces")
-    elif len(value) > MAX_VALUE_LENGTH:
-        faults.append(f"{variable}: is longer than {MAX_VALUE_LENGTH} characters")
-    elif shape_of(value) is Shape.MISTYPED:
-        faults.append(f"{variable}: looks like a token of this server, but its checksum is wrong: mistyped?")
-    else:
-        return value
+def _has_value(transaction: Transaction, token: Token, digest: bytes) -> bool:
+    """Whether this is the one value of the token, and has no end."""
+    holder = transaction.token_by_digest(digest)
+    if holder is None or holder.token_id != token.token_id:
+        return False
+    return [secret.expires_at_us for secret in transaction.secrets(token.token_id)] == [None]
+
+
+def _place(configuration: Configuration, variable: str) -> str | None:
+    """Name the place that gives a secret, by itself or by its twin; None if nothing does."""
+    for name in (variable, variable + TWIN):
+        given = configuration.get(name)
+        if given is not None:
+            return given.where.removesuffix(TWIN).removesuffix(TWIN.lower())
     return None
 
 
-def _key(environ: Mapping[str, str], faults: list[str]) -> RegistryKey | None:
-    given = _text(environ, KEY, faults)
-    if given is None:
-        return None
-    variable, text = given
-    try:
-        return RegistryKey.from_hex(text, variable)
-    except ConfigurationError as error:
-        faults.extend(error.faults)
-        return None
+def _init_token(configuration: Configuration, variable: str, faults: list[str]) -> DeclaredToken | None:
+    def read() -> DeclaredToken | None:
+        given = find_secret(configuration, variable)
+        if given is None:
+            return None
+        return DeclaredToken(BOOTSTRAP_NAME, _ADMINISTRATOR, given.where, check_value(given))
 
-
-def _text(environ: Mapping[str, str], name: str, faults: list[str]) -> tuple[str, str] | None:
-    """Find the variable that is set, the plain one or its twin, and its text."""
-    twin = f"{name}_FILE"
-    if name in environ and twin in environ:
-        faults.append(f"{name} and {twin} are both set: keep the one that is meant")
-        return None
-    if name in environ:
-        return name, environ[name]
-    if twin not in environ:
-        return None
-    path = Path(environ[twin])
-    try:
-        # What can be read only once, a pipe, would be empty when it is read again at the start, or block.
-        if not path.is_file():
-            raise FileNotFoundError(errno.ENOENT, "no such file")
-        with path.open("rb") as file:
-            text = file.read(MAX_VALUE_LENGTH + 3).decode("latin-1")
-    except (OSError, ValueError) as error:
-        # Without the path: what stands there by mistake may be the value itself.
-        reason = error.strerror if isinstance(error, OSError) else "not a path"
-        faults.append(f"{twin}: can't be read ({reason}); it must name a file that holds the value")
-        return None
-    return twin, text.removesuffix("\r\n" if text.endswith("\r\n") else "\n")
+    return collect(faults, read)

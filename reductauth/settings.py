@@ -1,4 +1,4 @@
-"""Settings of the module: one schema, from which the environment is read and every fault told at once.
+"""Settings of the module: one schema, by which environment and file are read and every fault told at once.
 
 A server derives its own settings from `Settings` and reads both with one call. Secrets are no settings: see
 `reductauth.bootstrap`.
@@ -10,17 +10,18 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from reductauth.bootstrap import SECRET_VARIABLES, Bootstrap
+from reductauth.clock import SystemClock
+from reductauth.configuration import PREFIX, Configuration, Given, Group
 from reductauth.errors import ConfigurationError, InvalidInputError
 from reductauth.networks import ANYWHERE, NetworkList
+from reductauth.provisioning import TOKENS
 
 __all__ = ["PREFIX", "Settings", "setting"]
-
-PREFIX = "RS_"
 
 _BASE_PATH = re.compile(r"/|(/(?!\.{1,2}(/|\Z))[A-Za-z0-9._~-]+)+/?", re.ASCII)
 
@@ -37,9 +38,10 @@ def _base_path(text: Any) -> Any:
 
 
 def _networks(given: Any) -> Any:
-    if isinstance(given, str):
+    parts = given.split(",") if isinstance(given, str) else given
+    if isinstance(parts, (list, tuple)):
         try:
-            return NetworkList.of(part.strip() for part in given.split(",") if part.strip())
+            return NetworkList.of(part.strip() for part in parts if part.strip())
         except InvalidInputError as error:
             raise ValueError from error
     return given
@@ -57,10 +59,17 @@ def _path(given: Any) -> Any:
     return given
 
 
+def _is_true(given: Given | None) -> bool:
+    return given is not None and isinstance(given.node, str) and given.node.lower() == "true"
+
+
 class Settings(BaseModel):
     """What the module needs to know. Frozen."""
 
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, extra="forbid")
+
+    groups: ClassVar[tuple[Group, ...]] = (TOKENS,)
+    """What a deployment may declare by name beside the settings."""
 
     data_path: Annotated[Path, BeforeValidator(_path)] = setting(
         "./data", "folder of all that is kept; the token registry is in its folder `auth`", "a folder's path"
@@ -84,27 +93,52 @@ class Settings(BaseModel):
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
-        """Read the settings from `RS_*` variables.
+        """Read the settings from `RS_*` variables alone. See `load`."""
+        return cls.load(environ)
 
-        Raises `ConfigurationError` with every fault, those of the bootstrap variables included.
+    @classmethod
+    def load(cls, environ: Mapping[str, str] = os.environ, config_file: Path | None = None) -> Self:
+        """Read the settings from `RS_*` variables and, where these say nothing, from a YAML file. See `of`."""
+        return cls.of(Configuration.read(environ, config_file))
+
+    @classmethod
+    def of(cls, configuration: Configuration) -> Self:
+        """Read the settings from a configuration, which `reductauth.web.setup` then takes the secrets from.
+
+        Raises `ConfigurationError` with every fault, those of secrets and declarations included.
         """
+        faults = list(configuration.faults)
+        faults += configuration.unknown_keys(cls.known_keys())
         given = {
-            name: environ[cls.variable(name)] for name in cls.model_fields if cls.variable(name) in environ
+            name: found
+            for name in cls.model_fields
+            if (found := configuration.get(cls.variable(name))) is not None
         }
-        faults: list[str] = []
         settings = None
         try:
-            settings = cls.model_validate(given)
+            settings = cls.model_validate({name: found.node for name, found in given.items()})
         except ValidationError as error:
             faults += cls._faults(error, given)
         try:
-            disabled = settings.disable_auth if settings else given.get("disable_auth", "").lower() == "true"
-            Bootstrap.read(environ, disable_auth=disabled)
+            disabled = settings.disable_auth if settings else _is_true(given.get("disable_auth"))
+            Bootstrap.of(configuration, disable_auth=disabled, now_us=SystemClock()())
         except ConfigurationError as error:
             faults += error.faults
+        faults += cls.further_faults(configuration)
         if settings is None or faults:
-            raise ConfigurationError(faults)
+            raise ConfigurationError(dict.fromkeys(faults))
         return settings
+
+    @classmethod
+    def further_faults(cls, configuration: Configuration) -> list[str]:  # noqa: ARG003 - for those who derive
+        """Say what is wrong with what a server reads of the configuration beside its settings."""
+        return []
+
+    @classmethod
+    def known_keys(cls) -> list[str]:
+        """The keys that a configuration file may have."""
+        secrets = [name.removeprefix(PREFIX).lower() for name in SECRET_VARIABLES]
+        return [*cls.model_fields, *secrets, *(group.key for group in cls.groups)]
 
     @classmethod
     def variable(cls, name: str) -> str:
@@ -115,12 +149,18 @@ class Settings(BaseModel):
     def unknown_variables(cls, environ: Iterable[str]) -> list[str]:
         """The `RS_*` variables that mean nothing: misspelled ones, most likely."""
         known = {cls.variable(name) for name in cls.model_fields} | set(SECRET_VARIABLES)
-        return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+        return sorted(
+            name
+            for name in environ
+            if name.startswith(PREFIX)
+            and name not in known
+            and not any(group.split(name) for group in cls.groups)
+        )
 
     @classmethod
-    def _faults(cls, error: ValidationError, given: Mapping[str, str]) -> list[str]:
+    def _faults(cls, error: ValidationError, given: Mapping[str, Given]) -> list[str]:
         names = dict.fromkeys(str(fault["loc"][0]) for fault in error.errors())
-        return [f"{cls.variable(name)}={given[name]!r}: must be {cls._right(name)}" for name in names]
+        return [fault for name in names for fault in given[name].refusal(cls._right(name)).faults]
 
     @classmethod
     def _right(cls, name: str) -> str:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from pathlib import Path
+
+import click
 
 import reductauth.web
 from reductauth import ConfigurationError
+from reductauth.configuration import Configuration
 from storage_demo import logs
 from storage_demo.app import build_app
 from storage_demo.settings import LogLevel, ServerSettings
@@ -15,18 +19,27 @@ from storage_demo.settings import LogLevel, ServerSettings
 __all__ = ["main"]
 
 
-def main() -> None:
-    """Start the server that the environment describes, and serve until SIGTERM or SIGINT."""
+@click.command()
+@click.option(
+    "--config",
+    "config_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="YAML file with what the environment does not say.",
+)
+def main(config_file: Path | None) -> None:
+    """Start the storage server that RS_* variables and a file describe, and serve until SIGTERM or SIGINT."""
     logs.configure(LogLevel.INFO)
     try:
-        settings = ServerSettings.from_environment(os.environ)
+        configuration = Configuration.read(os.environ, config_file)
+        settings = ServerSettings.of(configuration)
     except ConfigurationError as error:
         for fault in error.faults:
             logging.getLogger("storage_demo").critical("can't start: %s", fault)
         sys.exit(1)
     logs.configure(settings.log_level)
-    reductauth.web.run(build_app(settings), host=settings.host, port=settings.port)
+    reductauth.web.run(build_app(settings, configuration), host=settings.host, port=settings.port)
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="storage-demo")

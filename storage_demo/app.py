@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator, Mapping
 from aiohttp import web
 
 import reductauth.web
-from reductauth import ConfigurationError
+from reductauth import AuthError, ConfigurationError
+from reductauth.configuration import Configuration
 from storage_demo.api.buckets import bucket_routes
 from storage_demo.api.errors import engine_errors
 from storage_demo.api.fallback import fallback_route
@@ -18,7 +19,8 @@ from storage_demo.api.keys import ENGINE, SETTINGS, STARTED_AT_SECONDS
 from storage_demo.api.records import record_routes
 from storage_demo.api.server import server_routes
 from storage_demo.api.version import RESPONSE_HEADERS
-from storage_demo.engine import Engine, StorageError
+from storage_demo.engine import BucketSettings, Engine, StorageError
+from storage_demo.provisioning import declared_buckets
 from storage_demo.settings import ServerSettings
 
 __all__ = ["build_app", "create_app"]
@@ -28,11 +30,24 @@ _logger = logging.getLogger("storage_demo")
 
 def create_app() -> web.Application:
     """Make the application that the process's environment describes. Raises `ConfigurationError`."""
-    return build_app(ServerSettings.from_environment(os.environ))
+    configuration = Configuration.read(os.environ)
+    return build_app(ServerSettings.of(configuration), configuration)
 
 
-def build_app(settings: ServerSettings, environ: Mapping[str, str] = os.environ) -> web.Application:
-    """Put engine, routes and guard together. Nothing is opened before the application starts."""
+def build_app(
+    settings: ServerSettings, configuration: Configuration | Mapping[str, str] = os.environ
+) -> web.Application:
+    """Put engine, routes and guard together. Nothing is opened before the application starts.
+
+    `configuration`, or the environment alone, gives the secrets and what is declared. Raises `ConfigurationError`
+    for faults in declared buckets.
+    """
+    if not isinstance(configuration, Configuration):
+        configuration = Configuration.read(configuration)
+    faults: list[str] = []
+    buckets = declared_buckets(configuration, faults)
+    if faults:
+        raise ConfigurationError(faults)
     app = web.Application(middlewares=[engine_errors])
     app[SETTINGS] = settings
     app[reductauth.web.RESPONSE_HEADERS] = RESPONSE_HEADERS
@@ -41,10 +56,27 @@ def build_app(settings: ServerSettings, environ: Mapping[str, str] = os.environ)
     async def bucket_names() -> frozenset[str]:
         return await app[ENGINE].bucket_names()
 
-    reductauth.web.setup(app, settings, environ=environ, bucket_names=bucket_names)
+    async def provision(app: web.Application) -> AsyncIterator[None]:
+        await _provision_buckets(app, buckets)
+        yield
+
+    reductauth.web.setup(app, settings, configuration=configuration, bucket_names=bucket_names)
+    # After the registry has settled what a crash cut short: a bucket of that name would look like the old one.
+    app.cleanup_ctx.append(provision)
     api = f"{settings.api_base_path}/api/v1"
     app.add_routes([*server_routes(api), *bucket_routes(api), *record_routes(api), fallback_route()])
     return app
+
+
+async def _provision_buckets(app: web.Application, buckets: Mapping[str, BucketSettings]) -> None:
+    engine, registry = app[ENGINE], app[reductauth.web.AUTH].registry
+    try:
+        for name in buckets.keys() - await engine.bucket_names():
+            await registry.check_bucket_settled(name)
+        for line in await engine.provision_buckets(buckets):
+            _logger.info("%s", line)
+    except (AuthError, StorageError) as error:
+        raise ConfigurationError([f"can't provision the declared buckets: {error}; start again"]) from None
 
 
 async def _engine_life(app: web.Application) -> AsyncIterator[None]:

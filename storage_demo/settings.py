@@ -1,15 +1,17 @@
-"""Settings of the server: those of the module, and its own."""
+"""Settings of the server: those of the module, and its own; beside tokens, buckets can be declared."""
 
 from __future__ import annotations
 
 import re
 import socket
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field
 
+from reductauth.configuration import Configuration, Group
 from reductauth.settings import Settings, setting
+from storage_demo.provisioning import BUCKETS, declared_buckets
 
 __all__ = ["LogLevel", "ServerSettings"]
 
@@ -38,6 +40,8 @@ def _default_instance_name() -> str:
 class ServerSettings(Settings):
     """What `storage_demo` needs to know. Frozen."""
 
+    groups: ClassVar[tuple[Group, ...]] = (*Settings.groups, BUCKETS)
+
     host: Annotated[str, Field(pattern=_HOST)] = setting(
         "127.0.0.1", "address to listen on", "an IP address or a host name"
     )
@@ -50,3 +54,10 @@ class ServerSettings(Settings):
     log_level: Annotated[LogLevel, BeforeValidator(_upper)] = setting(
         LogLevel.INFO, "from which weight on events are logged", "DEBUG, INFO, WARNING or ERROR"
     )
+
+    @classmethod
+    def further_faults(cls, configuration: Configuration) -> list[str]:
+        """Say what is wrong with the declared buckets."""
+        faults: list[str] = []
+        declared_buckets(configuration, faults)
+        return faults

@@ -83,10 +83,12 @@ def serving(
             process.wait(_PATIENCE_SECONDS)
 
 
-def start_refused(folder: Path, variables: Mapping[str, str]) -> str:
+def start_refused(
+    folder: Path, variables: Mapping[str, str], command: tuple[str, ...] = ("-m", "storage_demo")
+) -> str:
     """Start a server that must refuse; return what it logged."""
     refused = subprocess.run(
-        [sys.executable, "-m", "storage_demo"],
+        [sys.executable, *command],
         cwd=folder,
         env=clean_environment(**variables),
         stderr=subprocess.PIPE,

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 from yarl import URL
 
-from reductauth.bootstrap import SECRET_VARIABLES
+from reductauth.bootstrap import SECRET_VARIABLES, Bootstrap
+from reductauth.configuration import Configuration, Group
 from reductauth.web.schema import parse_draft
+from storage_demo.provisioning import declared_buckets
 from storage_demo.settings import ServerSettings
 from tests.servers import ServerProcess, clean_environment, serving
 
@@ -153,6 +155,70 @@ def test_the_production_example_names_every_variable() -> None:
     named = {name.removesuffix("_FILE") for name in re.findall(r"^#?(RS_\w+)=", text, re.MULTILINE)}
     known = {ServerSettings.variable(name) for name in ServerSettings.model_fields}
     assert named == known | {name.removesuffix("_FILE") for name in SECRET_VARIABLES}
+
+
+def files_for(text: str, folder: Path) -> str:
+    """Make the files of values that an example names, and name them where they are."""
+    for number, name in enumerate(sorted(set(re.findall(r"/run/secrets/(\w+)", text)))):
+        content = (
+            "00" * 32 if name == "reductauth_key" else f"a-value-of-at-least-thirty-two-characters-{number}"
+        )
+        (folder / name).write_text(content + "\n")
+    return text.replace("/run/secrets", str(folder))
+
+
+def test_the_configuration_file_in_the_readme(tmp_path: Path) -> None:
+    """It loads, and declares what it shows."""
+    (example,) = blocks("yaml")
+    file = tmp_path / "storage.yaml"
+    file.write_text(files_for(example, tmp_path))
+    configuration = Configuration.read({}, file)
+    settings = ServerSettings.of(configuration)
+    assert (settings.port, settings.trusted_proxies.entries) == (8383, ("10.0.0.0/8", "fd00::/8"))
+    pinned, dashboard = Bootstrap.of(configuration, disable_auth=False, now_us=0).tokens
+    assert (pinned.name, dashboard.name, dashboard.draft.permissions.read) == (
+        "init-token",
+        "dashboard",
+        ("weather", "lab-*"),
+    )
+    assert list(declared_buckets(configuration, [])) == ["weather"]
+
+
+@pytest.mark.parametrize("with_optional_lines", [False, True])
+def test_the_commented_configuration_file_loads(tmp_path: Path, with_optional_lines: bool) -> None:
+    """As it is, and with each line that is commented out."""
+    text = files_for((ROOT / "config" / "storage-demo.yaml").read_text("utf-8"), tmp_path)
+    if with_optional_lines:
+        text = re.sub(r"^( *)#(?! )(?!init_api_token)", r"\1", text, flags=re.MULTILINE)
+    file = tmp_path / "storage.yaml"
+    file.write_text(text)
+    configuration = Configuration.read({}, file)
+    ServerSettings.of(configuration)
+    tokens = Bootstrap.of(configuration, disable_auth=False, now_us=0).tokens
+    assert [token.name for token in tokens] == ["init-token", "recorder", "dashboard"]
+    assert list(declared_buckets(configuration, [])) == ["weather", "lab-1"]
+
+
+def test_the_commented_configuration_file_names_every_key() -> None:
+    """Nothing that can be set is missing from it, by itself or by its twin that names a file."""
+    text = (ROOT / "config" / "storage-demo.yaml").read_text("utf-8")
+    top = {name.removesuffix("_file") for name in re.findall(r"^#?([a-z_]+):", text, re.MULTILINE)}
+    assert top == {name.removesuffix("_file") for name in ServerSettings.known_keys()}
+    inner = set(re.findall(r"^ +#?([a-z_]+):", text, re.MULTILINE))
+    declared = {name for group in ServerSettings.groups for name in (*group.fields, group.parent) if name}
+    assert declared - {"value", "digest"} <= inner
+
+
+@pytest.mark.parametrize("group", ServerSettings.groups, ids=lambda group: group.key)
+def test_the_table_of_declarations(group: Group) -> None:
+    """Every field of a declared token or bucket is documented for both places, and no other is."""
+    rows = re.findall(rf"^\| `{group.prefix}<ID>_(\w+)` \| (.*?) \| (.*?) \|$", README, re.MULTILINE)
+    documented = {name.lower(): (place, meaning) for name, place, meaning in rows}
+    assert len(rows) == len(documented)
+    assert documented.pop("name") == (f"the key below `{group.key}`", f"the {group.word}'s name")
+    assert documented == {
+        name: (f"`{group.path_of(name)}`", meaning) for name, meaning in group.fields.items()
+    }
 
 
 def test_the_project_stands_alone() -> None:

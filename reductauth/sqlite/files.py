@@ -152,6 +152,22 @@ class RegistryFolder:
         if faults:
             raise ConfigurationError(faults)
 
+    def stored_key(self) -> RegistryKey:
+        """Read the key file, and nothing else: for who needs the key while the registry may be open.
+
+        Raises `ConfigurationError` if there is none, or if it or the folder is not ours alone.
+        """
+        faults = _ownership_faults(self.path, stat.S_ISDIR, "folder")
+        faults += _ownership_faults(self.key_file, stat.S_ISREG, "file")
+        if not faults and not os.path.lexists(self.key_file):
+            faults.append(
+                f"{self.key_file}: there is no key; name the data folder of a server that was started before, "
+                "or set RS_AUTH_KEY"
+            )
+        if faults:
+            raise ConfigurationError(faults)
+        return self._read_key()
+
     def first_start(self, given_key: RegistryKey | None) -> RegistryKey:
         """Make the registry if there never was one, resume a first start that was cut short, and find the key.
 

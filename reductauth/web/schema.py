@@ -6,9 +6,7 @@ Times are RFC 3339, UTC with `Z` on output, any offset on input.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, TypeVar
 
 import orjson
@@ -19,6 +17,7 @@ from reductauth.errors import InvalidInputError
 from reductauth.networks import NetworkList
 from reductauth.permissions import MAX_PATTERNS, Permissions, Role
 from reductauth.registry import Minted
+from reductauth.times import parse_time, rfc3339
 from reductauth.token import Token
 
 __all__ = [
@@ -32,26 +31,9 @@ __all__ = [
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-# RFC 3339 §5.6. Python's own reader takes more (week dates, no offset) and less (a lower-case `z`).
-_RFC3339 = re.compile(
-    r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(?:\.(\d{1,9}))?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
-)
-
 
 def _microseconds(given: Any) -> Any:
-    if given is None:
-        return None
-    match = _RFC3339.fullmatch(given) if isinstance(given, str) else None
-    if match is None:
-        raise ValueError("must be an RFC 3339 time with an offset, such as 2030-01-31T12:00:00Z")
-    try:
-        fraction = (match[1] or "")[:6].ljust(6, "0")
-        moment = datetime.fromisoformat(f"{given[:19]}.{fraction}{match[2]}".upper()).astimezone(UTC)
-        return (moment - _EPOCH) // _MICROSECOND
-    except (ValueError, OverflowError):
-        raise ValueError("must be a time that exists, such as 2030-01-31T12:00:00Z") from None
+    return None if given is None else parse_time(given if isinstance(given, str) else "")
 
 
 _Time = Annotated[int | None, BeforeValidator(_microseconds)]
@@ -161,12 +143,6 @@ def token_view(token: Token, now_us: int) -> dict[str, Any]:
 def minted_view(minted: Minted) -> dict[str, Any]:
     """Give a new value: the one response that holds it."""
     return {"value": minted.value, "created_at": rfc3339(minted.created_at_us)}
-
-
-def rfc3339(time_us: int) -> str:
-    """Render microseconds since the epoch, always with six digits of fraction."""
-    moment = (_EPOCH + timedelta(microseconds=time_us)).replace(tzinfo=None)
-    return moment.isoformat(timespec="microseconds") + "Z"
 
 
 def _optional_rfc3339(time_us: int | None) -> str | None:

@@ -13,9 +13,10 @@ from aiohttp import hdrs, web
 from reductauth import bootstrap
 from reductauth.actor import Identity
 from reductauth.authenticator import Authenticator
-from reductauth.bootstrap import NO_ADMINISTRATOR, Bootstrap
+from reductauth.bootstrap import Bootstrap
 from reductauth.buckets import BucketNames
 from reductauth.clock import Clock, SystemClock
+from reductauth.configuration import Configuration
 from reductauth.disabled import EVERYBODY, DisabledRegistry
 from reductauth.errors import AuthenticationError, ConfigurationError, StoreUnavailableError
 from reductauth.networks import NetworkList
@@ -39,12 +40,14 @@ def setup(
     settings: Settings,
     *,
     environ: Mapping[str, str] = os.environ,
+    configuration: Configuration | None = None,
     clock: Clock | None = None,
     bucket_names: BucketNames | None = None,
 ) -> None:
     """Put the module into an application, before it starts.
 
-    `environ` gives the bootstrap token (see `reductauth.bootstrap`). `bucket_names` asks the engine which
+    `environ` gives the bootstrap token (see `reductauth.bootstrap`); `configuration` takes its place where a file
+    does too: the one that `Settings.of` read. `bucket_names` asks the engine which
     buckets there are: with it, a rename or removal that a crash cut short is settled at the next start; the
     engine must be open by then, so append its own `cleanup_ctx` before this call.
 
@@ -56,9 +59,10 @@ def setup(
     async def life(app: web.Application) -> AsyncIterator[None]:
         take_census(app)
         _put_on_every_answer(app, app.get(RESPONSE_HEADERS))
-        for name in type(settings).unknown_variables(environ):
+        given = Configuration.read(environ) if configuration is None else configuration
+        for name in type(settings).unknown_variables(given.environ):
             _logger.warning("environment variable %s is unknown: it changes nothing", name)
-        async with _running(settings, environ, clock or SystemClock(), bucket_names) as auth:
+        async with _running(settings, given, clock or SystemClock(), bucket_names) as auth:
             for application in applications(app):
                 application[AUTH] = auth
             yield
@@ -115,15 +119,15 @@ class _OpenGate:
 
 @contextlib.asynccontextmanager
 async def _running(
-    settings: Settings, environ: Mapping[str, str], clock: Clock, bucket_names: BucketNames | None
+    settings: Settings, configuration: Configuration, clock: Clock, bucket_names: BucketNames | None
 ) -> AsyncIterator[Auth]:
-    secrets = Bootstrap.read(environ, disable_auth=settings.disable_auth)
+    secrets = Bootstrap.of(configuration, disable_auth=settings.disable_auth, now_us=clock())
     if settings.disable_auth:
         _logger.warning("authentication is OFF (RS_DISABLE_AUTH=true): everybody may do everything")
         yield Auth(_OpenGate(), DisabledRegistry(), clock)
         return
-    if not secrets.names_administrator and not RegistryFolder(settings.auth_folder).holds_registry():
-        raise ConfigurationError([NO_ADMINISTRATOR])
+    if not RegistryFolder(settings.auth_folder).holds_registry():
+        secrets.check_first_start()
     store = await asyncio.to_thread(SqliteStore.open, settings.auth_folder, secrets.key)
     try:
         registry = TokenRegistry(store, store.key, clock, bucket_names)

@@ -73,7 +73,8 @@ async def change_bucket(request: web.Request) -> web.Response:
 async def remove_bucket(request: web.Request) -> web.Response:
     """Remove a bucket with its records, and the exact grants on it."""
     engine, name = request.app[ENGINE], _name(request)
-    await engine.require_bucket(name)
+    # What can be refused is refused before the registry suspends the grants.
+    await engine.check_removable(name)
     async with request.app[AUTH].registry.removing_bucket(actor_of(request), name):
         await engine.remove_bucket(name)
     _log("removed", request)
@@ -87,7 +88,7 @@ async def rename_bucket(request: web.Request) -> web.Response:
     new_name = await read_new_name(request)
     # What can be refused is refused before the registry suspends the grants on both names.
     check_bucket_name(new_name)
-    await engine.require_bucket(name)
+    await engine.check_renamable(name)
     if new_name in await engine.bucket_names():
         raise BucketExistsError(new_name)
     async with request.app[AUTH].registry.renaming_bucket(actor_of(request), name, new_name):

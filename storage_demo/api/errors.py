@@ -15,6 +15,7 @@ from storage_demo.engine import (
     InvalidError,
     LengthMismatchError,
     NotFoundError,
+    ProvisionedBucketError,
     QuotaError,
     StorageFullError,
 )
@@ -25,6 +26,7 @@ _STATUS: tuple[tuple[type[EngineError], int], ...] = (
     (InvalidError, 422),
     (NotFoundError, 404),
     (AlreadyExistsError, 409),
+    (ProvisionedBucketError, 409),
     (QuotaError, 400),
     (LengthMismatchError, 400),
     (StorageFullError, 507),

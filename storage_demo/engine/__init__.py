@@ -32,6 +32,7 @@ from storage_demo.engine.errors import (
     InvalidError,
     LengthMismatchError,
     NotFoundError,
+    ProvisionedBucketError,
     QuotaError,
     RecordExistsError,
     RecordNotFoundError,
@@ -42,6 +43,7 @@ from storage_demo.engine.errors import (
     UploadOverError,
 )
 from storage_demo.engine.info import BucketDetail, BucketInfo, EntryInfo, UsageInfo
+from storage_demo.engine.integers import MAX_INTEGER
 from storage_demo.engine.names import check_bucket_name, check_entry_name
 from storage_demo.engine.reader import RecordReader
 from storage_demo.engine.records import DEFAULT_CONTENT_TYPE, Record
@@ -50,6 +52,7 @@ from storage_demo.engine.writer import RecordWriter
 
 __all__ = [
     "DEFAULT_CONTENT_TYPE",
+    "MAX_INTEGER",
     "AlreadyExistsError",
     "BucketDetail",
     "BucketExistsError",
@@ -66,6 +69,7 @@ __all__ = [
     "InvalidError",
     "LengthMismatchError",
     "NotFoundError",
+    "ProvisionedBucketError",
     "QuotaError",
     "QuotaType",
     "Record",

@@ -128,6 +128,24 @@ class Engine:
         """Raise `BucketNotFoundError` unless the bucket exists."""
         await self._look(partial(queries.find_bucket, name=name))
 
+    async def check_renamable(self, name: str) -> None:
+        """Raise `BucketNotFoundError`, or `ProvisionedBucketError` for a bucket that the deployment declares."""
+        await self._look(partial(queries.find_changeable_bucket, name=name, verb=changes.RENAME))
+
+    async def check_removable(self, name: str) -> None:
+        """Raise `BucketNotFoundError`, or `ProvisionedBucketError` for a bucket that the deployment declares."""
+        await self._look(partial(queries.find_changeable_bucket, name=name, verb=changes.REMOVE))
+
+    async def provision_buckets(self, declared: Mapping[str, BucketSettings]) -> list[str]:
+        """Make or change the declared buckets so that they are as declared, and provisioned; and no others.
+
+        A bucket that is declared no longer keeps its records and settings. Returns a line for the log for each
+        bucket that differed. Raises `InvalidError`; then nothing was changed.
+        """
+        for name in declared:
+            check_bucket_name(name)
+        return await self._change(partial(changes.provision_buckets, declared=declared))
+
     async def create_bucket(self, name: str, change: SettingsChange = NO_CHANGE) -> None:
         """Create an empty bucket with the default settings and *change* on top.
 
@@ -140,14 +158,15 @@ class Engine:
     async def change_settings(self, name: str, change: SettingsChange) -> None:
         """Merge *change* into the settings of the bucket; a smaller quota acts at the next upload.
 
-        Raises `BucketNotFoundError`, `InvalidError`.
+        Raises `BucketNotFoundError`, `ProvisionedBucketError`, `InvalidError`.
         """
         await self._change(partial(changes.change_settings, name=name, change=change))
 
     async def rename_bucket(self, old: str, new: str) -> None:
         """Give the bucket another name; open uploads to it land under the new one.
 
-        Raises `InvalidError`, `BucketNotFoundError`, and `BucketExistsError` also if both names are equal.
+        Raises `InvalidError`, `BucketNotFoundError`, `ProvisionedBucketError`, and `BucketExistsError` also if
+        both names are equal.
         """
         check_bucket_name(new)
         await self._change(partial(changes.rename_bucket, old=old, new=new))
@@ -155,7 +174,7 @@ class Engine:
     async def remove_bucket(self, name: str) -> None:
         """Remove the bucket and all its records; open uploads to it will fail.
 
-        Raises `BucketNotFoundError`.
+        Raises `BucketNotFoundError`, `ProvisionedBucketError`.
         """
         await self._files.run(partial(self._remove_bucket, name))
 

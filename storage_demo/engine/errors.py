@@ -9,6 +9,7 @@
     ├── AlreadyExistsError
     │   ├── BucketExistsError
     │   └── RecordExistsError        stored, or being uploaded right now
+    ├── ProvisionedBucketError       the deployment declares the bucket, and changes it there
     ├── QuotaError
     │   ├── HardQuotaError           the bucket is full and may not grow
     │   └── FifoQuotaError           nothing left to evict would make the record fit
@@ -88,6 +89,14 @@ class RecordExistsError(AlreadyExistsError):
     def __init__(self, timestamp_us: int) -> None:
         super().__init__(f"A record with timestamp {timestamp_us} already exists")
         self.timestamp_us = timestamp_us
+
+
+class ProvisionedBucketError(EngineError):
+    """A bucket that the deployment declares is changed where it is declared."""
+
+    def __init__(self, verb: str, bucket: str) -> None:
+        super().__init__(f"Can't {verb} provisioned bucket '{bucket}'")
+        self.bucket = bucket
 
 
 class QuotaError(EngineError):

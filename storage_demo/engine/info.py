@@ -25,7 +25,10 @@ class UsageInfo:
 
 @dataclass(frozen=True, slots=True)
 class BucketInfo:
-    """One bucket. System entries count for its size only, not for entries and times."""
+    """One bucket. System entries count for its size only, not for entries and times.
+
+    ``is_provisioned`` says that the deployment declares it: it is changed there, and only there.
+    """
 
     name: str
     entry_count: int

@@ -6,7 +6,12 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from storage_demo.engine.errors import BucketNotFoundError, EntryNotFoundError, RecordNotFoundError
+from storage_demo.engine.errors import (
+    BucketNotFoundError,
+    EntryNotFoundError,
+    ProvisionedBucketError,
+    RecordNotFoundError,
+)
 from storage_demo.engine.info import BucketDetail, BucketInfo, EntryInfo, UsageInfo
 from storage_demo.engine.names import is_bucket_name, is_entry_name
 from storage_demo.engine.records import Record
@@ -24,7 +29,8 @@ _BUCKET_INFO = f"""
         (SELECT COUNT(*) {_LISTED_ENTRIES}),
         b.size_bytes,
         (SELECT MIN({_OLDEST}) {_LISTED_ENTRIES}),
-        (SELECT MAX({_LATEST}) {_LISTED_ENTRIES})
+        (SELECT MAX({_LATEST}) {_LISTED_ENTRIES}),
+        b.is_provisioned
     FROM buckets b
 """
 _ENTRY_INFO = f"""
@@ -48,6 +54,7 @@ class BucketRow:
     id: int
     name: str
     size_bytes: int
+    is_provisioned: bool
     settings: BucketSettings
 
 
@@ -67,6 +74,23 @@ def find_bucket(connection: sqlite3.Connection, name: str) -> BucketRow:
     if row is None:
         raise BucketNotFoundError(name)
     return row
+
+
+def find_changeable_bucket(connection: sqlite3.Connection, name: str, verb: str) -> BucketRow:
+    """Return the bucket unless only the deployment may change it; *verb* says how.
+
+    Raises `BucketNotFoundError`, `ProvisionedBucketError`.
+    """
+    bucket = find_bucket(connection, name)
+    if bucket.is_provisioned:
+        raise ProvisionedBucketError(verb, name)
+    return bucket
+
+
+def provisioned_buckets(connection: sqlite3.Connection) -> list[str]:
+    """Return the names of the buckets that the deployment declared when it was last started, sorted."""
+    found = connection.execute("SELECT name FROM buckets WHERE is_provisioned = 1 ORDER BY name")
+    return [name for (name,) in found]
 
 
 def bucket_of_id(connection: sqlite3.Connection, bucket_id: int) -> BucketRow | None:
@@ -165,17 +189,18 @@ def measure_usage(connection: sqlite3.Connection) -> UsageInfo:
 def _bucket_row(connection: sqlite3.Connection, condition: str, value: str | int) -> BucketRow | None:
     row = connection.execute(
         f"""
-        SELECT id, name, size_bytes, quota_type, quota_size, max_block_size, max_block_records
+        SELECT id, name, size_bytes, is_provisioned, quota_type, quota_size, max_block_size, max_block_records
         FROM buckets WHERE {condition}
         """,
         (value,),
     ).fetchone()
     if row is None:
         return None
-    bucket_id, name, size_bytes, quota_type, *sizes = row
-    return BucketRow(bucket_id, name, size_bytes, BucketSettings(QuotaType(quota_type), *sizes))
+    bucket_id, name, size_bytes, is_provisioned, quota_type, *sizes = row
+    settings = BucketSettings(QuotaType(quota_type), *sizes)
+    return BucketRow(bucket_id, name, size_bytes, is_provisioned == 1, settings)
 
 
-def _bucket_info(row: tuple[str, int, int, int | None, int | None]) -> BucketInfo:
-    name, entry_count, size_bytes, oldest_us, latest_us = row
-    return BucketInfo(name, entry_count, size_bytes, oldest_us or 0, latest_us or 0)
+def _bucket_info(row: tuple[str, int, int, int | None, int | None, int]) -> BucketInfo:
+    name, entry_count, size_bytes, oldest_us, latest_us, is_provisioned = row
+    return BucketInfo(name, entry_count, size_bytes, oldest_us or 0, latest_us or 0, is_provisioned == 1)

@@ -33,7 +33,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             quota_size INTEGER NOT NULL,
             max_block_size INTEGER NOT NULL,
             max_block_records INTEGER NOT NULL,
-            size_bytes INTEGER NOT NULL DEFAULT 0
+            size_bytes INTEGER NOT NULL DEFAULT 0,
+            is_provisioned INTEGER NOT NULL DEFAULT 0
         ) STRICT
         """,
         """

@@ -1,0 +1,37 @@
+"""Times as text: RFC 3339 on input, any offset; whole microseconds since the epoch, UTC, inside."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+__all__ = ["parse_time", "rfc3339"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+# RFC 3339 §5.6. Python's own reader takes more (week dates, no offset) and less (a lower-case `z`).
+_RFC3339 = re.compile(
+    r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(?:\.(\d{1,9}))?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
+)
+
+
+def parse_time(text: str) -> int:
+    """Read a time, in microseconds since the epoch; what is finer is cut off.
+
+    Raises `ValueError` with words for a person that go on from the name of what was given.
+    """
+    match = _RFC3339.fullmatch(text)
+    if match is None:
+        raise ValueError("must be an RFC 3339 time with an offset, such as 2030-01-31T12:00:00Z")
+    try:
+        fraction = (match[1] or "")[:6].ljust(6, "0")
+        moment = datetime.fromisoformat(f"{text[:19]}.{fraction}{match[2]}".upper()).astimezone(UTC)
+        return (moment - _EPOCH) // _MICROSECOND
+    except (ValueError, OverflowError):
+        raise ValueError("must be a time that exists, such as 2030-01-31T12:00:00Z") from None
+
+
+def rfc3339(time_us: int) -> str:
+    """Render microseconds since the epoch, always with six digits of fraction."""
+    moment = (_EPOCH + timedelta(microseconds=time_us)).replace(tzinfo=None)
+    return moment.isoformat(timespec="microseconds") + "Z"
