@@ -11,6 +11,7 @@ from reductauth import ConfigurationError
 from storage_demo import logs
 from storage_demo.app import build_app
 from storage_demo.settings import LogLevel, ServerSettings
+from storage_demo.tls import tls_context
 
 __all__ = ["main"]
 
@@ -20,12 +21,13 @@ def main() -> None:
     logs.configure(LogLevel.INFO)
     try:
         settings = ServerSettings.from_environment(os.environ)
+        ssl_context = tls_context(settings)
     except ConfigurationError as error:
         for fault in error.faults:
             logging.getLogger("storage_demo").critical("can't start: %s", fault)
         sys.exit(1)
     logs.configure(settings.log_level)
-    reductauth.web.run(build_app(settings), host=settings.host, port=settings.port)
+    reductauth.web.run(build_app(settings), host=settings.host, port=settings.port, ssl_context=ssl_context)
 
 
 if __name__ == "__main__":

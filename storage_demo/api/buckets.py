@@ -58,7 +58,7 @@ async def show_bucket(request: web.Request) -> web.Response:
 async def probe_bucket(request: web.Request) -> web.Response:
     """Say whether a bucket exists: by the protocol the one such answer to a token without access to it."""
     await request.app[ENGINE].require_bucket(_name(request))
-    return web.Response()
+    return web.Response(body=b"")
 
 
 @requires(FullAccess())

@@ -32,7 +32,7 @@ def server_routes(api: str) -> list[web.RouteDef]:
 @requires(Anonymous())
 async def alive(request: web.Request) -> web.Response:  # noqa: ARG001 - a handler's signature
     """Say that the process answers."""
-    return web.Response()
+    return web.Response(body=b"")
 
 
 @requires(Anonymous())
@@ -40,7 +40,7 @@ async def ready(request: web.Request) -> web.Response:
     """Say whether changes can be kept."""
     if not request.app[AUTH].is_writable():
         return error_response(503, "The token registry can't keep changes")
-    return web.Response()
+    return web.Response(body=b"")
 
 
 @requires(Authenticated())
