@@ -26,9 +26,9 @@ async def get_me(caller: Caller, lines: list[tuple[str, str]], path: str = "/api
         return response
 
 
-@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "bEaReR"])
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "bEaReR", "Bearer  "])
 async def test_the_scheme_in_any_case(root: Caller, scheme: str) -> None:
-    """RFC 9110 §11.1."""
+    """RFC 9110 §11.1, and §11.4: one space or more."""
     assert (await get_me(root, [("Authorization", f"{scheme} {root.value}")])).status == 200
 
 
