@@ -81,7 +81,8 @@ async def test_the_token_object_key_for_key(root: Caller, now: Now) -> None:
     assert list(shown) == TOKEN_KEYS
     assert shown == expected
     assert (await (await root("GET", "/api/v1/tokens")).json())["tokens"][1] == expected
-    assert await (await me("GET", "/api/v1/me")).json() == expected
+    own = await (await me("GET", "/api/v1/me")).json()
+    assert {**own, "last_access": None} == expected  # its own use of it may be there already
     now.pass_seconds(60 * 60 * 24)
     assert (await (await root("GET", "/api/v1/tokens/t")).json())["is_expired"] is True
 
