@@ -85,7 +85,7 @@ class Settings(BaseModel):
     )
     trusted_proxies: Annotated[NetworkList, BeforeValidator(_networks)] = setting(
         ANYWHERE,
-        "proxies whose `X-Forwarded-For` is believed, comma separated",
+        "proxies whose word about the client's address is believed, comma separated",
         "IP addresses or networks in CIDR form, comma separated",
     )
     proxy_header: Annotated[ProxyHeader, BeforeValidator(_lower)] = setting(
