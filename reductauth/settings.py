@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
@@ -21,7 +22,16 @@ from reductauth.errors import ConfigurationError, InvalidInputError
 from reductauth.networks import ANYWHERE, NetworkList
 from reductauth.provisioning import TOKENS
 
-__all__ = ["PREFIX", "Settings", "setting"]
+__all__ = ["PREFIX", "ProxyHeader", "Settings", "check_path", "setting"]
+
+
+class ProxyHeader(StrEnum):
+    """Where a trusted proxy says for whom it speaks."""
+
+    X_FORWARDED_FOR = "x-forwarded-for"
+    FORWARDED = "forwarded"
+    """RFC 7239."""
+
 
 _BASE_PATH = re.compile(r"/|(/(?!\.{1,2}(/|\Z))[A-Za-z0-9._~-]+)+/?", re.ASCII)
 
@@ -47,13 +57,18 @@ def _networks(given: Any) -> Any:
     return given
 
 
+def _lower(given: Any) -> Any:
+    return given.lower() if isinstance(given, str) else given
+
+
 def _flag(given: Any) -> Any:
     if isinstance(given, str):
         return {"true": True, "false": False}[given.lower()] if given.lower() in {"true", "false"} else None
     return given
 
 
-def _path(given: Any) -> Any:
+def check_path(given: Any) -> Any:
+    """Refuse what is no path: nothing, or text with a NUL in it."""
     if given == "" or "\0" in str(given):
         raise ValueError
     return given
@@ -71,7 +86,7 @@ class Settings(BaseModel):
     groups: ClassVar[tuple[Group, ...]] = (TOKENS,)
     """What a deployment may declare by name beside the settings."""
 
-    data_path: Annotated[Path, BeforeValidator(_path)] = setting(
+    data_path: Annotated[Path, BeforeValidator(check_path)] = setting(
         "./data", "folder of all that is kept; the token registry is in its folder `auth`", "a folder's path"
     )
     api_base_path: Annotated[str, BeforeValidator(_base_path)] = setting(
@@ -79,8 +94,13 @@ class Settings(BaseModel):
     )
     trusted_proxies: Annotated[NetworkList, BeforeValidator(_networks)] = setting(
         ANYWHERE,
-        "proxies whose `X-Forwarded-For` is believed, comma separated",
+        "proxies whose word about the client's address is believed, comma separated",
         "IP addresses or networks in CIDR form, comma separated",
+    )
+    proxy_header: Annotated[ProxyHeader, BeforeValidator(_lower)] = setting(
+        ProxyHeader.X_FORWARDED_FOR,
+        "header in which trusted proxies name the client",
+        "x-forwarded-for or forwarded",
     )
     disable_auth: Annotated[bool, BeforeValidator(_flag)] = setting(
         False, "no authentication at all: everybody may do everything", "true or false"

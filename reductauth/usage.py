@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 from datetime import UTC, datetime
-from enum import Enum
+from enum import IntEnum
 
 from reductauth.actor import Identity
 from reductauth.errors import StoreUnavailableError
@@ -25,7 +25,7 @@ _DAY_US = 86_400 * _SECOND_US
 _logger = logging.getLogger("reductauth.usage")
 
 
-class UsageKind(Enum):
+class UsageKind(IntEnum):
     """What a request counts as."""
 
     READ = 0
@@ -78,7 +78,7 @@ class UsageMeter:
             if tally is not None:
                 self._waiting.append(tally.delta(identity.secret_id))
             tally = self._tallies[identity.secret_id] = _Tally(identity.token.token_id, day_number)
-        tally.counts[kind.value] += 1
+        tally.counts[kind] += 1
         tally.last_access_us = now_us
         tally.address = identity.address
         if identity.token.ttl_seconds is not None:

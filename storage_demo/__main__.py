@@ -15,6 +15,7 @@ from reductauth.configuration import Configuration
 from storage_demo import logs
 from storage_demo.app import build_app
 from storage_demo.settings import LogLevel, ServerSettings
+from storage_demo.tls import tls_context
 
 __all__ = ["main"]
 
@@ -33,12 +34,14 @@ def main(config_file: Path | None) -> None:
     try:
         configuration = Configuration.read(os.environ, config_file)
         settings = ServerSettings.of(configuration)
+        ssl_context = tls_context(settings)
     except ConfigurationError as error:
         for fault in error.faults:
             logging.getLogger("storage_demo").critical("can't start: %s", fault)
         sys.exit(1)
     logs.configure(settings.log_level)
-    reductauth.web.run(build_app(settings, configuration), host=settings.host, port=settings.port)
+    app = build_app(settings, configuration)
+    reductauth.web.run(app, host=settings.host, port=settings.port, ssl_context=ssl_context)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import reductauth.web
 from reductauth import AuthError, ConfigurationError
 from reductauth.configuration import Configuration
 from storage_demo.api.buckets import bucket_routes
+from storage_demo.api.cors import cross_origin
 from storage_demo.api.errors import engine_errors
 from storage_demo.api.fallback import fallback_route
 from storage_demo.api.keys import ENGINE, SETTINGS, STARTED_AT_SECONDS
@@ -51,6 +52,7 @@ def build_app(
     app = web.Application(middlewares=[engine_errors])
     app[SETTINGS] = settings
     app[reductauth.web.RESPONSE_HEADERS] = RESPONSE_HEADERS
+    app.on_response_prepare.append(cross_origin(settings.cors_allow_origin))
     app.cleanup_ctx.append(_engine_life)
 
     async def bucket_names() -> frozenset[str]:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 import socket
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field
 
 from reductauth.configuration import Configuration, Group
-from reductauth.settings import Settings, setting
+from reductauth.settings import Settings, check_path, setting
 from storage_demo.provisioning import BUCKETS, declared_buckets
 
 __all__ = ["LogLevel", "ServerSettings"]
 
 _HOST = r"^[A-Za-z0-9.:_-]+$"
+_ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[A-Za-z0-9.\[\]:_-]+", re.ASCII)  # RFC 6454 §6.1
 _INSTANCE_NAME = r"^[A-Za-z0-9._-]{1,128}$"
 
 
@@ -30,6 +32,13 @@ class LogLevel(StrEnum):
 
 def _upper(given: Any) -> Any:
     return given.upper() if isinstance(given, str) else given
+
+
+def _origins(given: Any) -> Any:
+    origins = [part.strip() for part in given.split(",")] if isinstance(given, str) else list(given)
+    if not all(_ORIGIN.fullmatch(origin) for origin in origins if origin):
+        raise ValueError
+    return tuple(origin for origin in origins if origin)
 
 
 def _default_instance_name() -> str:
@@ -50,6 +59,17 @@ class ServerSettings(Settings):
     )
     instance_name: Annotated[str, Field(pattern=_INSTANCE_NAME)] = setting(
         _default_instance_name(), "name of this server in `/info`", "1 to 128 of A-Z a-z 0-9 . _ -"
+    )
+    cors_allow_origin: Annotated[tuple[str, ...], BeforeValidator(_origins)] = setting(
+        (),
+        "origins whose pages may read answers, comma separated; `*` for any",
+        "origins such as https://console.example.com, comma separated, or *",
+    )
+    cert_path: Annotated[Path | None, BeforeValidator(check_path)] = setting(
+        None, "certificate chain in PEM form: serve HTTPS", "a file's path"
+    )
+    cert_key_path: Annotated[Path | None, BeforeValidator(check_path)] = setting(
+        None, "private key of the certificate, in PEM form", "a file's path"
     )
     log_level: Annotated[LogLevel, BeforeValidator(_upper)] = setting(
         LogLevel.INFO, "from which weight on events are logged", "DEBUG, INFO, WARNING or ERROR"

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import re
+
 from aiohttp import hdrs, web
 
 from reductauth.errors import AuthenticationError, MissingCredentialError, SeveralCredentialsError
 from reductauth.networks import NetworkList, parse_address
+from reductauth.settings import ProxyHeader
 
-__all__ = ["client_address", "presented_value"]
+__all__ = ["ClientAddress", "presented_value"]
 
 _SCHEME = "bearer"
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+_ELEMENTS = re.compile(rf"((?:{_QUOTED}|[^\",])*),")
+_PAIRS = re.compile(rf"((?:{_QUOTED}|[^\";])*);")
+_PAIR = re.compile(rf"([A-Za-z]+)=({_QUOTED}|[^\" \t]*)")
+_NODE = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+)(?::[0-9]{1,5})?")  # RFC 7239 §6
 _MAPPED = "::ffff:"  # what a dual-stack socket says of an IPv4 client (RFC 4291 §2.5.5.2)
-_FORWARDED_FOR = "X-Forwarded-For"
 
 
 def presented_value(request: web.BaseRequest) -> str | AuthenticationError:
@@ -30,25 +37,47 @@ def presented_value(request: web.BaseRequest) -> str | AuthenticationError:
     return value
 
 
-def client_address(request: web.BaseRequest, trusted_proxies: NetworkList) -> str | None:
-    """The address of the client, None if it cannot be known.
+class ClientAddress:
+    """Finds the address of the client behind the proxies that are trusted."""
 
-    The socket's peer, unless it is a trusted proxy; then `X-Forwarded-For` is read from the right, and the first
-    address that is not a trusted proxy is the client. An element that is no address ends the walk: unknown.
-    """
-    peer = request.remote
-    if not peer:
-        return None
-    if not trusted_proxies:
-        return peer.removeprefix(_MAPPED) if peer.startswith(_MAPPED) else peer
-    client = parse_address(peer)
-    for hop in reversed(_hops(request)):
-        if client is None or not trusted_proxies.contains(client):
-            break
-        client = parse_address(hop)
-    return None if client is None else str(client)
+    def __init__(self, trusted_proxies: NetworkList, header: ProxyHeader) -> None:
+        self._trusted_proxies = trusted_proxies
+        self._hops = _forwarded if header is ProxyHeader.FORWARDED else _x_forwarded_for
+
+    def of(self, request: web.BaseRequest) -> str | None:
+        """The address of the client, None if it cannot be known.
+
+        The socket's peer, unless it is a trusted proxy; then the proxies' header is read from the right, and the
+        first address that is not a trusted proxy is the client. An element that is no address ends the walk: None.
+        """
+        peer = request.remote
+        if not peer:
+            return None
+        if not self._trusted_proxies:
+            return peer.removeprefix(_MAPPED) if peer.startswith(_MAPPED) else peer
+        client = parse_address(peer)
+        for hop in reversed(self._hops(request)):
+            if client is None or not self._trusted_proxies.contains(client):
+                break
+            client = parse_address(hop)
+        return None if client is None else str(client)
 
 
-def _hops(request: web.BaseRequest) -> list[str]:
-    lines = request.headers.getall(_FORWARDED_FOR, ())
+def _x_forwarded_for(request: web.BaseRequest) -> list[str]:
+    lines = request.headers.getall(hdrs.X_FORWARDED_FOR, ())
     return [hop.strip(" \t") for line in lines for hop in line.split(",")]
+
+
+def _forwarded(request: web.BaseRequest) -> list[str]:
+    """The `for` of each element; empty where there is none, or where the element cannot be read (RFC 7239 §4)."""
+    lines = request.headers.getall(hdrs.FORWARDED, ())
+    return [_node(element) for line in lines for element in _ELEMENTS.findall(line + ",")]
+
+
+def _node(element: str) -> str:
+    pairs = [_PAIR.fullmatch(pair.strip(" \t")) for pair in _PAIRS.findall(element + ";")]
+    nodes = [pair[2].strip('"') for pair in pairs if pair is not None and pair[1].lower() == "for"]
+    if None in pairs or len(nodes) != 1:
+        return ""
+    address = _NODE.fullmatch(nodes[0])
+    return "" if address is None else address[1] or address[2]

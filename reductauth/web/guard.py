@@ -149,7 +149,7 @@ def _let_in(handler: _Handler) -> _Handler:
         try:
             return await handler(target)
         except AuthError as error:
-            return await _refused(target.request if isinstance(target, AbstractView) else target, error)
+            return await _refused(_request_of(target), error)
 
     return guarded
 
@@ -161,9 +161,9 @@ def _demand(handler: _Handler, policy: RoutePolicy) -> _Handler:
 
     @functools.wraps(handler)
     async def guarded(target: web.Request | web.View) -> web.StreamResponse:
-        request = target.request if isinstance(target, AbstractView) else target
+        request = target if type(target) is web.Request else _request_of(target)
         try:
-            auth = _auth(request)
+            auth = request.app.get(AUTH) or _auth(request)
             now_us = auth.clock()
             identity = auth.gate.recall(request, now_us)
             if identity is None:
@@ -172,7 +172,7 @@ def _demand(handler: _Handler, policy: RoutePolicy) -> _Handler:
                     return await _refused(request, found)
                 identity = found
             decision = decide(identity.token, request)
-            if not decision:
+            if decision is not ALLOWED and not decision:
                 auth.gate.count(identity, UsageKind.DENIED, now_us)
                 return await _refused(request, PermissionDeniedError(decision.reason))
             auth.gate.count(identity, kind, now_us)
@@ -223,6 +223,10 @@ def _policy_of_request(request: web.Request) -> RoutePolicy | None:
     if isinstance(handler, type):
         handler = getattr(handler, request.method.lower(), None)
     return policy_of(handler)
+
+
+def _request_of(target: web.Request | web.View) -> web.Request:
+    return target.request if isinstance(target, AbstractView) else target
 
 
 async def _refused(request: web.Request, error: AuthError) -> web.Response:

@@ -43,10 +43,18 @@ class _RequestHandler(web.RequestHandler):
         self._response_headers = response_headers
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
         request = self._current_request
+        is_uploading = request is not None and not request.content.is_eof()
+        is_closing = self._close, self._force_close
+        if is_uploading:
+            # A server that is told to stop would drop what is still to come of a body, and wait for its handler.
+            self._close = self._force_close = False
+        super().data_received(data)
+        if is_uploading:
+            self._close, self._force_close = is_closing
         if (
             request is not None
+            and is_uploading
             and self._messages
             and isinstance(self._messages[-1][0], _PARSER_GAVE_UP)
             and not request.content.is_eof()
@@ -110,6 +118,7 @@ class GuardedRunner(web.AppRunner):
 
     def __init__(self, app: web.Application, **kwargs: Any) -> None:
         kwargs.setdefault("access_log", None)  # half of the throughput, and a place for secrets to end up in
+        kwargs.setdefault("lingering_time", 0)  # what a refused client still sends is taken in by `drain`
         super().__init__(app, **kwargs)
 
     async def _make_server(self) -> web.Server:

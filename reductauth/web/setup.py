@@ -19,14 +19,13 @@ from reductauth.clock import Clock, SystemClock
 from reductauth.configuration import Configuration
 from reductauth.disabled import EVERYBODY, DisabledRegistry
 from reductauth.errors import AuthenticationError, ConfigurationError, StoreUnavailableError
-from reductauth.networks import NetworkList
 from reductauth.registry import TokenRegistry
 from reductauth.settings import Settings
 from reductauth.sqlite import SqliteStore
 from reductauth.sqlite.files import RegistryFolder
 from reductauth.usage import UsageKind, UsageMeter
 from reductauth.web.census import applications, take_census
-from reductauth.web.credentials import client_address, presented_value
+from reductauth.web.credentials import ClientAddress, presented_value
 from reductauth.web.keys import AUTH, RESPONSE_HEADERS, Auth
 from reductauth.web.routes import token_routes
 
@@ -83,14 +82,15 @@ def _put_on_every_answer(app: web.Application, headers: Mapping[str, str] | None
 class _StoreGate:
     """Asks the registry who a caller is."""
 
-    def __init__(self, authenticator: Authenticator, usage: UsageMeter, trusted_proxies: NetworkList) -> None:
+    def __init__(self, authenticator: Authenticator, usage: UsageMeter, settings: Settings) -> None:
         self._recall = authenticator.recall
         self._authenticate = authenticator.authenticate
-        self._trusted_proxies = trusted_proxies
+        self._has_proxies = bool(settings.trusted_proxies)
+        self._client_address = ClientAddress(settings.trusted_proxies, settings.proxy_header)
         self.count = usage.count
 
     def recall(self, request: web.BaseRequest, now_us: int) -> Identity | None:
-        if self._trusted_proxies:
+        if self._has_proxies:
             return None
         lines = request.headers.getall(hdrs.AUTHORIZATION, ())
         if len(lines) != 1 or not lines[0].startswith("Bearer "):
@@ -101,7 +101,7 @@ class _StoreGate:
         value = presented_value(request)
         if isinstance(value, AuthenticationError):
             return value
-        return await self._authenticate(value, client_address(request, self._trusted_proxies), now_us)
+        return await self._authenticate(value, self._client_address.of(request), now_us)
 
 
 class _OpenGate:
@@ -137,7 +137,7 @@ async def _running(
         except StoreUnavailableError as error:
             raise ConfigurationError([f"{settings.auth_folder}: {error}"]) from None
         usage = UsageMeter(store)
-        gate = _StoreGate(Authenticator(store, store.key), usage, settings.trusted_proxies)
+        gate = _StoreGate(Authenticator(store, store.key), usage, settings)
         _logger.info("authentication is on folder=%s", settings.auth_folder)
         flushing = asyncio.create_task(usage.run())
         try:

@@ -10,6 +10,7 @@ from reductauth import Authenticated, FullAccess
 from reductauth.web import AUTH, TOKEN, actor_of, expect_later, read_bucket, requires
 from storage_demo.api.bodies import json_response, read_new_name, read_settings_change
 from storage_demo.api.keys import ENGINE
+from storage_demo.api.version import EMPTY
 from storage_demo.api.views import bucket_view, entry_view, settings_view
 from storage_demo.engine import BucketExistsError, check_bucket_name
 
@@ -58,7 +59,7 @@ async def show_bucket(request: web.Request) -> web.Response:
 async def probe_bucket(request: web.Request) -> web.Response:
     """Say whether a bucket exists: by the protocol the one such answer to a token without access to it."""
     await request.app[ENGINE].require_bucket(_name(request))
-    return web.Response()
+    return web.Response(headers=EMPTY)
 
 
 @requires(FullAccess())

@@ -10,7 +10,7 @@ from reductauth import Action, Anonymous, Authenticated, BucketAccess, FullAcces
 from reductauth.web import AUTH, allowed, error_response, requires
 from storage_demo.api.bodies import json_response
 from storage_demo.api.keys import ENGINE, SETTINGS, STARTED_AT_SECONDS
-from storage_demo.api.version import VERSION
+from storage_demo.api.version import EMPTY, VERSION
 from storage_demo.api.views import bucket_view, settings_view
 from storage_demo.engine import BucketSettings
 
@@ -32,7 +32,7 @@ def server_routes(api: str) -> list[web.RouteDef]:
 @requires(Anonymous())
 async def alive(request: web.Request) -> web.Response:  # noqa: ARG001 - a handler's signature
     """Say that the process answers."""
-    return web.Response()
+    return web.Response(headers=EMPTY)
 
 
 @requires(Anonymous())
@@ -40,7 +40,7 @@ async def ready(request: web.Request) -> web.Response:
     """Say whether changes can be kept."""
     if not request.app[AUTH].is_writable():
         return error_response(503, "The token registry can't keep changes")
-    return web.Response()
+    return web.Response(headers=EMPTY)
 
 
 @requires(Authenticated())

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-__all__ = ["RESPONSE_HEADERS", "VERSION"]
+__all__ = ["EMPTY", "RESPONSE_HEADERS", "VERSION"]
 
 VERSION = "1.17.0"
 
@@ -20,3 +20,6 @@ RESPONSE_HEADERS: Mapping[str, str] = MappingProxyType(
         "vary": "origin, access-control-request-method, access-control-request-headers",
     }
 )
+
+EMPTY: Mapping[str, str] = MappingProxyType({"content-length": "0"})
+"""For answers without a body to HEAD, to which aiohttp gives no length by itself."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -647,3 +649,54 @@ TestTokenMachine.settings = settings(
     database=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
+
+
+# -- what else may happen to a registry --------------------------------------------------------------------
+
+
+async def test_an_idle_time_survives_a_change_of_another_token(door: Door) -> None:
+    """A use that is not flushed yet counts, also when what was remembered has to be looked up again."""
+    value = await door.create("t", TokenDraft(ttl_seconds=2))
+    assert await door.knock(value) == "t"
+    door.now_us += 2 * SECOND_US
+    assert await door.knock(value) == "t"
+    await door.create("other")
+    await door.remove("other")
+    door.now_us += 2 * SECOND_US
+    assert await door.knock(value) == "t"
+
+
+async def test_a_generation_that_went_away(door: Door, tmp_path: Path) -> None:
+    """A process whose counter was removed trusts nothing that it remembers, once it has noticed."""
+    value = await door.create("t")
+    assert await door.knock(value) == "t"
+    (tmp_path / "auth" / "auth.gen").unlink()
+    other = SqliteStore.open(tmp_path / "auth")
+    token = await door.registry.token("t")
+    await other.change(lambda t: t.remove(token.token_id))
+    await other.close()
+    with pytest.raises(StoreUnavailableError):  # any change notices, a flush of usage too
+        await door.create("u")
+    assert await door.knock(value) == INVALID
+    assert door.authenticator.recall(value, None, door.now_us) is None
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "read_patterns = '[\"x'",
+        "ip_allowlist = '[\"nowhere\"]'",
+        "role = 'emperor'",
+        "write_patterns = 'null'",
+    ],
+)
+async def test_a_row_that_was_damaged(door: Door, tmp_path: Path, damage: str) -> None:
+    """It opens nothing, it is reported, and it stands in nobody else's way."""
+    value, other = await door.create("t"), await door.create("other")
+    with closing(sqlite3.connect(tmp_path / "auth" / "auth.db")) as registry, registry:
+        registry.execute(f"UPDATE tokens SET {damage} WHERE name = 't'")
+    assert await door.knock(value) == INVALID
+    assert await door.knock(other) == "other"
+    assert [token.name for token in await door.registry.tokens()] == ["other"]
+    async with door.registry.removing_bucket(ENVIRONMENT, "x"):
+        pass

@@ -910,3 +910,15 @@ async def test_permissions_of_who_comes_after(granted: World) -> None:
     await granted.create("later", TokenDraft(Permissions.of(read=["a"])))
     await granted.registry.settle_bucket_intents()
     assert await granted.opens("later") == {"a"}
+
+
+async def test_a_token_is_found_by_its_id(world: World) -> None:
+    """A name may be taken again by another token; an id never is."""
+    await world.create("t", TokenDraft())
+    old = await world.registry.token("t")
+    await world.create("admin")
+    await world.registry.delete(ENVIRONMENT, "t")
+    await world.create("t")
+    assert (await world.registry.token("t")).token_id != old.token_id
+    with pytest.raises(InvalidTokenError):
+        await world.registry.token_by_id(old.token_id)

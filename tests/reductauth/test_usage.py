@@ -298,7 +298,7 @@ async def test_idle_times_are_not_told_at_every_request(
     async with running(meter):
         meter.count(caller, UsageKind.READ, NOW_US)
         assert await until(lambda: store.counters("a") == {TODAY: (1, 0, 0, 0)}, 2)
-        meter.count(caller, UsageKind.READ, NOW_US + patience_us)
+        meter.count(caller, UsageKind.READ, NOW_US + patience_us // 2)
         assert not await until(lambda: store.counters("a") == {TODAY: (2, 0, 0, 0)}, 0.3)
         meter.count(caller, UsageKind.READ, NOW_US + patience_us + 1)
         assert await until(lambda: store.counters("a") == {TODAY: (3, 0, 0, 0)}, 2)
@@ -342,3 +342,20 @@ async def test_two_processes_add_up(store: Store, tmp_path: Path) -> None:
     assert store.counters("a") == {TODAY: (90, 60, 0, 0)}
     assert (await store.secret("a")).uses == 150
     assert (await store.token("a")).last_access_us == NOW_US + 129
+
+
+async def test_a_second_use_is_told_when_its_patience_ends(store: Store) -> None:
+    """Shortly after a flush another use of a token with a ttl waits for a quarter of the ttl, not for the interval."""
+    caller = await store.create("t", ttl_seconds=2)
+    meter = UsageMeter(store)
+    running = asyncio.create_task(meter.run())
+    try:
+        for at_us in (NOW_US, NOW_US + SECOND_US // 10):
+            meter.count(caller, UsageKind.READ, at_us)
+            async with asyncio.timeout(2):
+                while (await store.token("t")).last_access_us != at_us:
+                    await asyncio.sleep(0.01)
+    finally:
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from yarl import URL
 
+from reductauth.sqlite import SqliteStore
+from reductauth.store import IntentKind
 from tests.reductauth.web.conftest import Caller
 
 DEFAULTS = {"quota_type": "NONE", "quota_size": 0, "max_block_size": 64_000_000, "max_block_records": 1024}
@@ -218,3 +221,19 @@ async def test_a_removed_bucket_is_empty_when_it_is_made_again(root: Caller) -> 
     await root("POST", "/api/v1/b/one")
     assert (await reader("GET", "/api/v1/b/one")).status == 403
     assert (await page(root, "b/one"))["entries"] == []
+
+
+async def test_a_bucket_that_another_process_is_renaming(root: Caller, tmp_path: Path) -> None:
+    """Neither of its names can be created, renamed, taken or removed meanwhile; afterwards they can."""
+    await root("POST", "/api/v1/b/one")
+    await root("POST", "/api/v1/b/other")
+    beside = SqliteStore.open(tmp_path / "auth")
+    intent = await beside.change(lambda change: change.add_bucket_intent(IntentKind.RENAME, "one", "two", 1))
+    busy = "Bucket '{}' is being renamed or removed"
+    assert await refusal(root, "POST", "/api/v1/b/two") == (409, busy.format("two"))
+    assert await refusal(root, "DELETE", "/api/v1/b/one") == (409, busy.format("one"))
+    rename = ("PUT", "/api/v1/b/other/rename", '{"new_name": "two"}')
+    assert await refusal(root, *rename) == (409, busy.format("two"))
+    await beside.change(lambda change: change.remove_bucket_intent(intent.intent_id))
+    await beside.close()
+    assert (await root("POST", "/api/v1/b/two")).status == 200

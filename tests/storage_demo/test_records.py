@@ -196,6 +196,15 @@ async def test_a_writer_may_not_read_nor_a_reader_write(home: Caller, tmp_path: 
     assert (await writer("HEAD", ENTRY)).status == 403
 
 
+@pytest.mark.parametrize(("count", "status"), [(80, 200), (81, 422)])
+async def test_so_many_labels(home: Caller, count: int, status: int) -> None:
+    """No more than clients can read back: many take no more than 100 header lines."""
+    headers = {f"x-reduct-label-l{number}": "x" for number in range(count)}
+    assert (await home("POST", f"{ENTRY}?ts=1", "x", headers)).status == status
+    if status == 200:
+        assert len((await home("GET", ENTRY)).raw_headers) < 100
+
+
 async def test_label_headers_are_not_confused(home: Caller) -> None:
     """The last of two lines for one label counts; a label that looks like another header is only a label."""
     lines = CIMultiDict(

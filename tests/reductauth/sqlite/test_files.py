@@ -159,7 +159,7 @@ async def test_a_key_from_the_environment_is_not_written(folder: Path) -> None:
 async def test_a_key_file_that_moves_to_the_environment(folder: Path) -> None:
     """The same key may be given beside its file, and instead of it."""
     value = await make_registry(folder)
-    key = RegistryKey.from_hex((folder / "auth.key").read_text(), "auth.key")
+    key = RegistryKey.from_hex((folder / "auth.key").read_text().strip(), "auth.key")
     await is_unharmed(folder, value, key)
     (folder / "auth.key").unlink()
     await is_unharmed(folder, value, key)

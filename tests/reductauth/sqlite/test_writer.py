@@ -422,8 +422,9 @@ async def test_another_process_holds_the_lock(
         await store.change(lambda t: t.remove("id-of-a"))
     assert await store.find(digest_of("v")) is not None
     assert store.generation() == generation
-    assert store.is_writable()
+    assert not store.is_writable()
     await store.change(lambda t: t.remove("id-of-a"))
+    assert store.is_writable()
     assert await store.find(digest_of("v")) is None
     lock.close()
 
@@ -454,10 +455,11 @@ async def test_a_full_disk(store: SqliteStore) -> None:
     assert await names(store) == ["a"]
     assert await store.find(digest_of("v")) is not None
     assert store.generation() == generation
-    assert store.is_writable()
+    assert not store.is_writable()
 
     connection.execute("PRAGMA max_page_count = 1000000")
     await store.change(fill)
+    assert store.is_writable()
     assert len(await names(store)) == 201
 
 
@@ -469,10 +471,11 @@ async def test_a_disk_that_is_full_at_the_commit(store: SqliteStore) -> None:
     with pytest.raises(StoreUnavailableError):
         await store.change(lambda t: t.remove("id-of-a"))
     assert store.generation() == generation
-    assert store.is_writable()
+    assert not store.is_writable()
     assert await store.find(digest_of("v")) is not None
     commits.repair()
     await store.change(lambda t: t.remove("id-of-a"))
+    assert store.is_writable()
     assert store.generation() == generation + 2
     assert await store.find(digest_of("v")) is None
 
@@ -532,7 +535,7 @@ async def test_a_commit_that_no_cache_has_to_notice(
     with pytest.raises(StoreUnavailableError):
         await store.change(work)
     commits.repair()
-    assert store.is_writable() is not stops
+    assert not store.is_writable()
     for later in (add(store, make_token("c")), store.change(lambda t: t.remove("id-of-a"))):
         if stops:
             with pytest.raises(StoreUnavailableError):
@@ -543,6 +546,7 @@ async def test_a_commit_that_no_cache_has_to_notice(
     after = SqliteStore.open(folder)
     assert await names(after) == (["a"] if stops else ["c"])
     await after.close()
+    assert store.is_writable() is not stops
 
 
 FULL_FILE = """

@@ -149,7 +149,41 @@ def parameter_of_a_plain_path(app: web.Application) -> None:
     app.router.add_get("/b", requires(read_bucket("bucket"))(bare))
 
 
+async def own_expectation(request: web.Request) -> web.Response:
+    return web.Response(text="said before the guard")
+
+
+class InstanceView(HalfGuardedView):
+    def __init__(self, request: web.Request) -> None:
+        super().__init__(request)
+        self.put = self.delete
+
+
+@requires(FullAccess())
+class AnsweringView(web.View):
+    def __getattr__(self, name: str) -> object:
+        return self.get
+
+    async def get(self) -> web.Response:
+        return web.Response()
+
+
+def expect_handler(app: web.Application) -> None:
+    app.router.add_route("POST", "/planted", guarded, expect_handler=own_expectation)
+
+
+def view_with_methods_of_an_instance(app: web.Application) -> None:
+    app.router.add_view("/view", requires(FullAccess())(InstanceView))
+
+
+def view_that_makes_methods_up(app: web.Application) -> None:
+    app.router.add_view("/view", AnsweringView)
+
+
 PLANTS = {
+    expect_handler: "POST /planted: its expect_handler runs before the guard",
+    view_with_methods_of_an_instance: "* /view",
+    view_that_makes_methods_up: "* /view",
     plain: "GET /planted",
     dynamic: "POST /b/{bucket}",
     any_method: "* /planted",

@@ -26,9 +26,9 @@ async def get_me(caller: Caller, lines: list[tuple[str, str]], path: str = "/api
         return response
 
 
-@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "bEaReR"])
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "bEaReR", "Bearer  "])
 async def test_the_scheme_in_any_case(root: Caller, scheme: str) -> None:
-    """RFC 9110 §11.1."""
+    """RFC 9110 §11.1, and §11.4: one space or more."""
     assert (await get_me(root, [("Authorization", f"{scheme} {root.value}")])).status == 200
 
 
@@ -140,3 +140,56 @@ async def test_the_clients_address(
                 else f"Token is not allowed for client IP {address}"
             )
             assert response.headers["x-reduct-error"] == refusal
+
+
+@pytest.mark.parametrize(
+    ("lines", "status", "address"),
+    [
+        (["for=203.0.113.7"], 200, ""),
+        (["For=203.0.113.7;proto=https;by=10.0.0.1"], 200, ""),
+        (['proto=https; for="203.0.113.7:4711"'], 200, ""),
+        (['for="[2001:db8::5]"'], 200, ""),
+        (['for="[2001:db8::5]:4711"'], 200, ""),
+        (['for="[::ffff:203.0.113.7]"'], 200, ""),
+        (["for=198.51.100.1, for=203.0.113.7"], 200, ""),
+        (["for=203.0.113.7, for=198.51.100.1"], 401, "198.51.100.1"),
+        (["for=203.0.113.7", "for=198.51.100.1"], 401, "198.51.100.1"),
+        (["for=203.0.113.7,for=127.0.0.9"], 200, ""),
+        # A client that sends half an element cannot swallow what the proxy adds to it.
+        (['for="198.51.100.1, for=203.0.113.7'], 200, ""),
+        (['for="198.51.100.1, for="[2001:db8::5]"'], 200, ""),
+        (['for="203.0.113.7, for=198.51.100.1'], 401, "198.51.100.1"),
+        (["for=unknown"], 401, None),
+        (["for=_hidden"], 401, None),
+        (["for=2001:db8::5"], 401, None),
+        (["by=203.0.113.7"], 401, None),
+        (["203.0.113.7"], 401, None),
+        (["for=203.0.113.7;for=203.0.113.7"], 401, None),
+        (["for=203.0.113.7,"], 401, None),
+        ([], 401, "127.0.0.1"),
+    ],
+)
+async def test_the_clients_address_by_rfc_7239(
+    serve: Serve, lines: list[str], status: int, address: str | None
+) -> None:
+    """With `RS_PROXY_HEADER=forwarded` the same walk is made over `Forwarded`, and `X-Forwarded-For` says nothing."""
+    async with serve(RS_TRUSTED_PROXIES="127.0.0.0/8", RS_PROXY_HEADER="forwarded") as root:
+        value = str((await root.make("t", json.dumps(ALLOWED))).value)
+        headers = [("Authorization", f"Bearer {value}"), ("X-Forwarded-For", "203.0.113.7")]
+        response = await get_me(root, headers + [("Forwarded", line) for line in lines])
+        assert response.status == status
+        if status == 401:
+            refusal = (
+                "Client IP is required for this token"
+                if address is None
+                else f"Token is not allowed for client IP {address}"
+            )
+            assert response.headers["x-reduct-error"] == refusal
+
+
+async def test_forwarded_says_nothing_unless_it_is_chosen(serve: Serve) -> None:
+    """Only one of the two headers is ever believed."""
+    async with serve(RS_TRUSTED_PROXIES="127.0.0.0/8") as root:
+        value = str((await root.make("t", json.dumps(ALLOWED))).value)
+        headers = [("Authorization", f"Bearer {value}"), ("Forwarded", "for=203.0.113.7")]
+        assert (await get_me(root, headers)).status == 401

@@ -1,0 +1,3 @@
+"""Our own tests use the kit that we ship."""
+
+pytest_plugins = ["reductauth.testing"]
