@@ -42,16 +42,19 @@ class _Decisions:
         self.unknown = [(f"Bearer {random.randbytes(24).hex()}", bucket) for _, bucket in self.requests]
 
     async def accept(self, authenticator: Authenticator, requests: Requests) -> None:
-        authenticate, clock = authenticator.authenticate, SystemClock()
+        recall, authenticate, clock = authenticator.recall, authenticator.authenticate, SystemClock()
         for header, bucket in requests:
-            identity = await authenticate(header[7:], "127.0.0.1", clock())
+            value, now_us = header[7:], clock()
+            identity = recall(value, "127.0.0.1", now_us) or await authenticate(value, "127.0.0.1", now_us)
             if not isinstance(identity, Identity) or not identity.token.permissions.allows(_READ, bucket):
                 raise AssertionError("refused")
 
     async def refuse(self, requests: Requests) -> None:
-        authenticate, clock = self.warm.authenticate, SystemClock()
+        recall, authenticate, clock = self.warm.recall, self.warm.authenticate, SystemClock()
         for header, _ in requests:
-            if isinstance(await authenticate(header[7:], "127.0.0.1", clock()), Identity):
+            value, now_us = header[7:], clock()
+            identity = recall(value, "127.0.0.1", now_us) or await authenticate(value, "127.0.0.1", now_us)
+            if isinstance(identity, Identity):
                 raise AssertionError("accepted")
 
     async def notice(self) -> None:

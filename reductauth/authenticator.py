@@ -94,14 +94,12 @@ class Authenticator:
 
         Never suspends on a store that answers in place. Raises `StoreUnavailableError`.
         """
-        if len(value) > MAX_VALUE_LENGTH:
+        if len(value) > MAX_VALUE_LENGTH or shape_of(value) is Shape.MISTYPED:
             return InvalidTokenError()
         digest = self._digest(value)
         generation = self._generation()
         remembered = self._cache.get(digest)
         if remembered is None or remembered.generation != generation:
-            if shape_of(value) is Shape.MISTYPED:
-                return InvalidTokenError()
             remembered = await self._look_up(digest, generation, address)
             if remembered is None:
                 return InvalidTokenError()

@@ -30,6 +30,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}", re.ASCII)
 
 # Two digits at a time: a checksum is computed for every unknown value, which is what an attacker sends.
 _PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
+_PAIR_COUNT = len(_PAIRS)
 
 
 class Shape(Enum):
@@ -63,15 +64,25 @@ def shape_of(value: str) -> Shape:
     tail = value[-_TAIL_LENGTH:]
     if value[-_TAIL_LENGTH - len(_MARK) : -_TAIL_LENGTH] != _MARK or not (tail.isascii() and tail.isalnum()):
         return Shape.FOREIGN
-    return (
-        Shape.MINTED if _checksum(value[:-_CHECKSUM_LENGTH]) == value[-_CHECKSUM_LENGTH:] else Shape.MISTYPED
-    )
+    return Shape.MINTED if _has_checksum(value) else Shape.MISTYPED
 
 
 def _checksum(start: str) -> str:
-    rest, low = divmod(zlib.crc32(start.encode("utf-8", "surrogatepass")), 62 * 62)
-    high, middle = divmod(rest, 62 * 62)
+    high, middle, low = _checksum_pairs(start)
     return _PAIRS[high] + _PAIRS[middle] + _PAIRS[low]
+
+
+def _has_checksum(value: str) -> bool:
+    high, middle, low = _checksum_pairs(value[:-_CHECKSUM_LENGTH])
+    # A mistyped value nearly always differs in the first pair that is looked at.
+    return value[-2:] == _PAIRS[low] and value[-4:-2] == _PAIRS[middle] and value[-6:-4] == _PAIRS[high]
+
+
+def _checksum_pairs(start: str) -> tuple[int, int, int]:
+    """The CRC-32 of the text as three digits to the base 62 * 62."""
+    rest, low = divmod(zlib.crc32(start.encode("utf-8", "surrogatepass")), _PAIR_COUNT)
+    high, middle = divmod(rest, _PAIR_COUNT)
+    return high, middle, low
 
 
 def _base62(number: int, length: int) -> str:
