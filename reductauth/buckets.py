@@ -28,6 +28,7 @@ BucketNames = Callable[[], Awaitable[Collection[str]]]
 """Asks the engine which buckets there are."""
 
 T = TypeVar("T")
+WorkT = TypeVar("WorkT")
 
 _logger = logging.getLogger("reductauth.buckets")
 
@@ -49,11 +50,7 @@ class BucketGrants:
 
     async def check_settled(self, bucket: str) -> None:
         """Raise `BucketBusyError` while an intent on this name stands."""
-        try:
-            await self._store.read(lambda snapshot: _check_free(snapshot, {bucket}))
-        except BucketBusyError:
-            await self.settle()
-            await self._store.read(lambda snapshot: _check_free(snapshot, {bucket}))
+        await self._undisturbed(self._store.read, lambda snapshot: _check_free(snapshot, {bucket}))
 
     @contextlib.asynccontextmanager
     async def changing(
@@ -75,11 +72,11 @@ class BucketGrants:
 
         if not await self._is_possible(bucket, new_bucket):
             # The engine will refuse. An intent would be read, after a crash, as a change that did happen.
-            await self._undisturbed(ask)
+            await self._undisturbed(self._store.change, ask)
             yield
             await self._apply(done, bucket, new_bucket)
             return
-        intent = await self._undisturbed(state)
+        intent = await self._undisturbed(self._store.change, state)
         self._under_way.add(intent.intent_id)
         try:
             yield
@@ -101,13 +98,13 @@ class BucketGrants:
                 )
                 await self._settle(intent, outcome)
 
-    async def _undisturbed(self, work: Callable[[Transaction], T]) -> T:
-        """Make a change; if an intent is in its way that nobody is at work on, settle that first."""
+    async def _undisturbed(self, run: Callable[[WorkT], Awaitable[T]], work: WorkT) -> T:
+        """Read or change; if an intent is in the way that nobody is at work on, settle that first."""
         try:
-            return await self._store.change(work)
+            return await run(work)
         except BucketBusyError:
             await self.settle()
-            return await self._store.change(work)
+            return await run(work)
 
     async def _is_possible(self, bucket: str, new_bucket: str | None) -> bool:
         if self._bucket_names is None:

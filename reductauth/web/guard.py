@@ -157,7 +157,7 @@ def _let_in(handler: _Handler) -> _Handler:
 def _demand(handler: _Handler, policy: RoutePolicy) -> _Handler:
     """Guard a route that a token is needed for."""
     kind = _usage_kind(policy)
-    decide = policy.decide_for if isinstance(policy, PathBucketAccess) else _about_no_path(policy)
+    decide = _decider(policy)
 
     @functools.wraps(handler)
     async def guarded(target: web.Request | web.View) -> web.StreamResponse:
@@ -206,11 +206,7 @@ async def expect_after_guard(request: web.Request) -> web.Response | None:
         found = await auth.gate.identify(request, auth.clock())
         if isinstance(found, AuthenticationError):
             return await _refused(request, found)
-        decision = (
-            policy.decide_for(found.token, request)
-            if isinstance(policy, PathBucketAccess)
-            else policy.decide(found.token)
-        )
+        decision = _decider(policy)(found.token, request)
         if not decision:
             return await _refused(request, PermissionDeniedError(decision.reason))
     if refusal is None:
@@ -235,7 +231,11 @@ async def _refused(request: web.Request, error: AuthError) -> web.Response:
     return response
 
 
-def _about_no_path(policy: Policy) -> Callable[[Token, web.Request], Decision]:
+def _decider(policy: RoutePolicy) -> Callable[[Token, web.Request], Decision]:
+    """How a route's policy decides about a token, for a request."""
+    if isinstance(policy, PathBucketAccess):
+        return policy.decide_for
+
     def decide(token: Token, request: web.Request) -> Decision:  # noqa: ARG001 - the policy names all it is about
         return policy.decide(token)
 

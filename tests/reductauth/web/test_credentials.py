@@ -91,6 +91,13 @@ async def test_what_is_kept_of_a_value_is_not_a_value(root: Caller, tmp_path: Pa
         assert (await root.using(digest.hex())("GET", "/api/v1/me")).status == 401
 
 
+def refusal_for(address: str | None) -> str:
+    """What a client outside the allowlist reads; None: an address that cannot be known."""
+    if address is None:
+        return "Client IP is required for this token"
+    return f"Token is not allowed for client IP {address}"
+
+
 ALLOWED = {"permissions": {}, "ip_allowlist": ["203.0.113.7", "2001:db8::/32"]}
 
 
@@ -134,12 +141,7 @@ async def test_the_clients_address(
         response = await get_me(root, headers + [("X-Forwarded-For", line) for line in lines])
         assert response.status == status
         if status == 401:
-            refusal = (
-                "Client IP is required for this token"
-                if address is None
-                else f"Token is not allowed for client IP {address}"
-            )
-            assert response.headers["x-reduct-error"] == refusal
+            assert response.headers["x-reduct-error"] == refusal_for(address)
 
 
 @pytest.mark.parametrize(
@@ -179,12 +181,7 @@ async def test_the_clients_address_by_rfc_7239(
         response = await get_me(root, headers + [("Forwarded", line) for line in lines])
         assert response.status == status
         if status == 401:
-            refusal = (
-                "Client IP is required for this token"
-                if address is None
-                else f"Token is not allowed for client IP {address}"
-            )
-            assert response.headers["x-reduct-error"] == refusal
+            assert response.headers["x-reduct-error"] == refusal_for(address)
 
 
 async def test_forwarded_says_nothing_unless_it_is_chosen(serve: Serve) -> None:
