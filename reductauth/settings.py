@@ -102,6 +102,12 @@ class Settings(BaseModel):
         "header in which trusted proxies name the client",
         "x-forwarded-for or forwarded",
     )
+    allow_basic_auth: Annotated[bool, BeforeValidator(_flag)] = setting(
+        False, "take a token as the password of `Authorization: Basic` too", "true or false"
+    )
+    allow_x_auth_token: Annotated[bool, BeforeValidator(_flag)] = setting(
+        False, "take a token from the header `X-Auth-Token` too", "true or false"
+    )
     disable_auth: Annotated[bool, BeforeValidator(_flag)] = setting(
         False, "no authentication at all: everybody may do everything", "true or false"
     )
