@@ -15,6 +15,7 @@ from reductauth.actor import Actor
 from reductauth.authority import check_administrator
 from reductauth.buckets import BucketGrants, BucketNames
 from reductauth.clock import Clock
+from reductauth.details import TokenDetails
 from reductauth.draft import TokenDraft
 from reductauth.errors import (
     InvalidInputError,
@@ -26,7 +27,7 @@ from reductauth.errors import (
     TokenNotFoundError,
 )
 from reductauth.key import RegistryKey
-from reductauth.store import IntentKind, TokenStore, Transaction
+from reductauth.store import IntentKind, Snapshot, TokenStore, Transaction
 from reductauth.token import Token
 from reductauth.value import check_name, mint
 
@@ -79,6 +80,26 @@ class TokenRegistry:
         if found is None:
             raise InvalidTokenError
         return found
+
+    async def details(self, name: str) -> TokenDetails:
+        """The token with this name, its live values and its usage. Raises as `token` does."""
+        check_name(name)
+        found = await self._store.read(lambda snapshot: self._details(snapshot, snapshot.token_named(name)))
+        if found is None:
+            raise TokenNotFoundError(name)
+        return found
+
+    async def details_by_id(self, token_id: str) -> TokenDetails:
+        """The token with this id, its live values and its usage. Raises as `token_by_id` does."""
+        found = await self._store.read(
+            lambda snapshot: self._details(snapshot, snapshot.token_by_id(token_id))
+        )
+        if found is None:
+            raise InvalidTokenError
+        return found
+
+    def _details(self, snapshot: Snapshot, token: Token | None) -> TokenDetails | None:
+        return None if token is None else snapshot.details([token], self._clock())[0]
 
     def check_enabled(self) -> None:
         """Do nothing: tokens can be made (see `reductauth.disabled`)."""
