@@ -10,6 +10,7 @@ import uuid
 from dataclasses import dataclass, replace
 
 from reductauth.actor import Actor
+from reductauth.details import TokenDetails
 from reductauth.draft import TokenDraft, check_lifetime
 from reductauth.edit import TokenEdit
 from reductauth.errors import (
@@ -116,6 +117,10 @@ class TokenChange:
         self.transaction.remove(token.token_id)
         self._audit("delete", token)
         self._check_administrator_remains("remove", token)
+
+    def details(self, token: Token) -> TokenDetails:
+        """The token as the change leaves it, with its live values and its usage."""
+        return self.transaction.details([token], self.now_us)[0]
 
     def _audit(self, action: str, token: Token) -> None:
         self.transaction.audit(self.now_us, self.actor, action, token)

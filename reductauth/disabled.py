@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from reductauth.actor import Actor, Identity
+from reductauth.details import TokenDetails
 from reductauth.draft import TokenDraft
 from reductauth.errors import AuthenticationOffError
 from reductauth.permissions import Permissions
@@ -39,8 +40,16 @@ class DisabledRegistry:
         raise AuthenticationOffError
 
     async def token_by_id(self, token_id: str) -> Token:
+        """Everybody's token."""
+        return EVERYBODY.token
+
+    async def details(self, name: str) -> TokenDetails:
         """Raise `AuthenticationOffError`."""
         raise AuthenticationOffError
+
+    async def details_by_id(self, token_id: str) -> TokenDetails:
+        """Everybody's token, which has no values and of which nothing is counted."""
+        return TokenDetails(EVERYBODY.token)
 
     def check_enabled(self) -> None:
         """Raise `AuthenticationOffError`."""

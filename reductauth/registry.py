@@ -16,11 +16,12 @@ from reductauth.authority import check_administrator, check_holder
 from reductauth.buckets import BucketGrants, BucketNames
 from reductauth.changes import TokenChange
 from reductauth.clock import Clock
+from reductauth.details import TokenDetails
 from reductauth.draft import TokenDraft
 from reductauth.edit import TokenEdit
 from reductauth.errors import InvalidTokenError, TokenNotFoundError
 from reductauth.key import RegistryKey
-from reductauth.store import IntentKind, TokenStore, Transaction
+from reductauth.store import IntentKind, Snapshot, TokenStore, Transaction
 from reductauth.token import Token
 from reductauth.value import check_name, mint
 
@@ -86,6 +87,26 @@ class TokenRegistry:
             raise InvalidTokenError
         return found
 
+    async def details(self, name: str) -> TokenDetails:
+        """The token with this name, its live values and its usage. Raises as `token` does."""
+        check_name(name)
+        found = await self._store.read(lambda snapshot: self._details(snapshot, snapshot.token_named(name)))
+        if found is None:
+            raise TokenNotFoundError(name)
+        return found
+
+    async def details_by_id(self, token_id: str) -> TokenDetails:
+        """The token with this id, its live values and its usage. Raises as `token_by_id` does."""
+        found = await self._store.read(
+            lambda snapshot: self._details(snapshot, snapshot.token_by_id(token_id))
+        )
+        if found is None:
+            raise InvalidTokenError
+        return found
+
+    def _details(self, snapshot: Snapshot, token: Token | None) -> TokenDetails | None:
+        return None if token is None else snapshot.details([token], self._clock())[0]
+
     def check_enabled(self) -> None:
         """Do nothing: tokens can be made (see `reductauth.disabled`)."""
 
@@ -102,7 +123,7 @@ class TokenRegistry:
         _logger.info("token created name=%s by=%s", name, actor.name)
         return Minted(value, token.created_at_us)
 
-    async def edit(self, actor: Actor, name: str, edit: TokenEdit) -> Token:
+    async def edit(self, actor: Actor, name: str, edit: TokenEdit) -> TokenDetails:
         """Change what the edit names, and return the token as it is then.
 
         Raises `InvalidInputError`, `TokenNotFoundError`, `ProvisionedTokenError`, `RevokedTokenError`,
@@ -110,13 +131,13 @@ class TokenRegistry:
         """
         check_name(name)
 
-        def work(transaction: Transaction) -> Token:
+        def work(transaction: Transaction) -> TokenDetails:
             change = self._administration(transaction, actor)
-            return change.edit(change.token(name), edit, self._max_lifetime_seconds)
+            return change.details(change.edit(change.token(name), edit, self._max_lifetime_seconds))
 
-        token = await self._store.change(work)
+        details = await self._store.change(work)
         _logger.info("token edited name=%s by=%s", name, actor.name)
-        return token
+        return details
 
     async def rotate(self, actor: Actor, name: str, grace_seconds: int = 0) -> Minted:
         """Give a token a new value, and begin its idle time anew.
@@ -146,28 +167,31 @@ class TokenRegistry:
 
         return await self._rotated(actor, value, work)
 
-    async def revoke(self, actor: Actor, name: str) -> Token:
+    async def revoke(self, actor: Actor, name: str) -> TokenDetails:
         """End a token for good and keep its record, which is returned; a second time changes nothing.
 
         Raises `TokenNotFoundError`, `ProvisionedTokenError`, `LastAdministratorError`.
         """
         check_name(name)
 
-        def work(transaction: Transaction) -> Token:
+        def work(transaction: Transaction) -> TokenDetails:
             change = self._administration(transaction, actor)
-            return change.revoke(change.token(name))
+            return change.details(change.revoke(change.token(name)))
 
-        return await self._revoked(actor, work)
+        details = await self._store.change(work)
+        _logger.info("token revoked name=%s by=%s", name, actor.name)
+        return details
 
-    async def revoke_own(self, actor: Actor) -> Token:
+    async def revoke_own(self, actor: Actor) -> None:
         """End the actor's own token for good. See `revoke`."""
 
-        def work(transaction: Transaction) -> Token:
+        def work(transaction: Transaction) -> None:
             now_us = self._clock()
             token = check_holder(transaction, actor, now_us)
-            return TokenChange(transaction, actor, now_us).revoke(token)
+            TokenChange(transaction, actor, now_us).revoke(token)
 
-        return await self._revoked(actor, work)
+        await self._store.change(work)
+        _logger.info("token revoked name=%s by=%s", actor.name, actor.name)
 
     async def delete(self, actor: Actor, name: str) -> None:
         """Forget a token. Raises `TokenNotFoundError`, `ProvisionedTokenError`, `LastAdministratorError`."""
@@ -217,8 +241,3 @@ class TokenRegistry:
         token, previous_expires_at_us = await self._store.change(work)
         _logger.info("token rotated name=%s by=%s", token.name, actor.name)
         return Minted(value, token.created_at_us, previous_expires_at_us)
-
-    async def _revoked(self, actor: Actor, work: Callable[[Transaction], Token]) -> Token:
-        token = await self._store.change(work)
-        _logger.info("token revoked name=%s by=%s", token.name, actor.name)
-        return token

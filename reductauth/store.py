@@ -6,12 +6,13 @@ on disk before `change` returns; and from then on no process that shares the sto
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
 from reductauth.actor import Actor
+from reductauth.details import TokenDetails
 from reductauth.token import Secret, Token
 
 __all__ = ["BucketIntent", "Found", "IntentKind", "Snapshot", "TokenStore", "Transaction", "UsageDelta"]
@@ -76,6 +77,14 @@ class Snapshot(Protocol):
         """The token with this id."""
         ...
 
+    def secrets(self, token_id: str) -> list[Secret]:
+        """The values of a token, oldest first."""
+        ...
+
+    def details(self, tokens: Sequence[Token], now_us: int) -> list[TokenDetails]:
+        """Each of the tokens with its live values and what it was used for, in their order."""
+        ...
+
     def bucket_intents(self) -> list[BucketIntent]:
         """The intents that stand, oldest first."""
         ...
@@ -94,10 +103,6 @@ class Transaction(Snapshot, Protocol):
 
     def tokens_naming_bucket(self, bucket: str) -> list[Token]:
         """The tokens with an exact entry for the bucket."""
-        ...
-
-    def secrets(self, token_id: str) -> list[Secret]:
-        """The values of a token, oldest first."""
         ...
 
     def has_usable_administrator(self, now_us: int) -> bool:

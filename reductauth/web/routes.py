@@ -7,12 +7,19 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from reductauth.disabled import EVERYBODY
 from reductauth.policy import Authenticated, FullAccess
 from reductauth.web.body import expect_later, read_body
 from reductauth.web.guard import requires
 from reductauth.web.keys import AUTH, TOKEN, actor_of
-from reductauth.web.schema import minted_view, parse_draft, parse_rotation, refuse_query, token_view
+from reductauth.web.query import is_full_view
+from reductauth.web.schema import (
+    full_view,
+    minted_view,
+    parse_draft,
+    parse_rotation,
+    refuse_query,
+    token_view,
+)
 
 __all__ = ["token_routes"]
 
@@ -38,10 +45,10 @@ def token_routes(base_path: str) -> list[web.RouteDef]:
 async def show_me(request: web.Request) -> web.Response:
     """Show the caller's own token."""
     auth = request.app[AUTH]
-    me = request[TOKEN]
-    if me is not EVERYBODY.token:
-        me = await auth.registry.token_by_id(me.token_id)
-    return _json(token_view(me, auth.clock()))
+    token_id = request[TOKEN].token_id
+    if is_full_view(request.query):
+        return _json(full_view(await auth.registry.details_by_id(token_id), auth.clock()))
+    return _json(token_view(await auth.registry.token_by_id(token_id), auth.clock()))
 
 
 @requires(FullAccess())
@@ -57,7 +64,9 @@ async def list_tokens(request: web.Request) -> web.Response:
 async def show_token(request: web.Request) -> web.Response:
     """Show one token."""
     auth = request.app[AUTH]
-    refuse_query(request.query)
+    refuse_query(request.query, known=("view",))
+    if is_full_view(request.query):
+        return _json(full_view(await auth.registry.details(_name(request)), auth.clock()))
     return _json(token_view(await auth.registry.token(_name(request)), auth.clock()))
 
 

@@ -6,21 +6,24 @@ Times are RFC 3339, UTC with `Z` on output, any offset on input.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Annotated, Any, TypeVar
 
 import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from reductauth.details import TokenDetails, UsageCounts
 from reductauth.draft import MAX_INTEGER, TokenDraft
 from reductauth.errors import InvalidInputError
 from reductauth.networks import NetworkList
 from reductauth.permissions import MAX_PATTERNS, Permissions, Role
 from reductauth.registry import Minted
 from reductauth.times import parse_time, rfc3339
-from reductauth.token import Token
+from reductauth.token import Secret, Token
 
 __all__ = [
+    "counts_view",
+    "full_view",
     "minted_view",
     "parse_draft",
     "parse_rotation",
@@ -114,10 +117,12 @@ def parse_rotation(body: bytes) -> None:
         _validated(_RotationBody, _parse_object(body))
 
 
-def refuse_query(parameters: Iterable[str]) -> None:
-    """Raise `InvalidInputError` for a query parameter: on these routes a misspelled one must not pass unnoticed."""
+def refuse_query(parameters: Iterable[str], known: Collection[str] = ()) -> None:
+    """Raise `InvalidInputError` for an unknown parameter: on these routes a misspelled one must not pass unnoticed."""
     for name in parameters:
-        raise InvalidInputError(f"Invalid query: unknown parameter '{name}'")
+        if name not in known:
+            hint = f"; known are {', '.join(known)}" if known else ""
+            raise InvalidInputError(f"Invalid query: unknown parameter '{name}'{hint}")
 
 
 def token_view(token: Token, now_us: int) -> dict[str, Any]:
@@ -137,6 +142,44 @@ def token_view(token: Token, now_us: int) -> dict[str, Any]:
         "last_access": _optional_rfc3339(token.last_access_us),
         "ip_allowlist": list(token.allowlist.entries),
         "is_expired": token.is_expired(now_us),
+    }
+
+
+def full_view(details: TokenDetails, now_us: int) -> dict[str, Any]:
+    """Give a token with all that operators see: the keys of the storage protocol, and more."""
+    token = details.token
+    return token_view(token, now_us) | {
+        "id": token.token_id,
+        "description": token.description,
+        "role": token.role,
+        "status": token.status_at(now_us),
+        "active": token.active,
+        "valid_from": _optional_rfc3339(token.valid_from_us),
+        "revoked_at": _optional_rfc3339(token.revoked_at_us),
+        "updated_at": rfc3339(token.updated_at_us),
+        "created_by": token.created_by,
+        "last_access_ip": token.last_access_ip,
+        "secrets": [_secret_view(secret) for secret in details.secrets],
+        "usage": {
+            "total": counts_view(details.usage.total),
+            "today": counts_view(details.usage.today),
+            "this_month": counts_view(details.usage.this_month),
+        },
+    }
+
+
+def counts_view(counts: UsageCounts) -> dict[str, int]:
+    """Give numbers of requests."""
+    return {"read": counts.read, "write": counts.write, "admin": counts.admin, "denied": counts.denied}
+
+
+def _secret_view(secret: Secret) -> dict[str, Any]:
+    return {
+        "created_at": rfc3339(secret.created_at_us),
+        "expires_at": _optional_rfc3339(secret.expires_at_us),
+        "last_access": _optional_rfc3339(secret.last_access_us),
+        "last_access_ip": secret.last_access_ip,
+        "uses": secret.uses,
     }
 
 

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from reductauth.details import NOT_USED, TokenDetails, UsageCounts, UsageTotals
 from reductauth.errors import StoreUnavailableError
 from reductauth.networks import NetworkList
 from reductauth.permissions import Action, Permissions, Role
@@ -530,6 +531,40 @@ class StoreContract(ABC):
             await one.change(methodcaller("replace", make_token("a", description=str(number))))
             seen.append(one.generation())
         assert seen == sorted(set(seen))
+
+    # -- details --------------------------------------------------------------------------------------------
+
+    async def test_details(self, store: TokenStore) -> None:
+        """Live values oldest first, and usage as of now; of several tokens in the order asked for."""
+        await add(store, make_token("a"), "v1", "v2")
+        await add(store, make_token("b"), "w")
+        await add(store, make_token("c"))
+        v1, v2 = [secret.secret_id for secret in await store.read(lambda s: s.secrets("id-of-a"))]
+        deltas = [
+            used("id-of-a", v1, day="2026-12-31", read=1),
+            used("id-of-a", v1, day="2027-01-14", read=10, write=1, last_access_us=NOW_US - DAY_US),
+            used("id-of-a", v2, day="2027-01-15", read=100, admin=2, denied=3, last_access_us=NOW_US),
+            used("id-of-a", v2, day="2027-02-01", read=1_000),
+        ]
+        await store.change(lambda t: t.add_usage(deltas))
+
+        def details(snapshot: Snapshot) -> list[TokenDetails]:
+            tokens = {token.name: token for token in snapshot.tokens()}
+            return snapshot.details([tokens["c"], tokens["a"], tokens["b"]], NOW_US)
+
+        for found_details in (await store.read(details), await store.change(details)):
+            c, a, b = found_details
+            assert [one.token.name for one in (a, b, c)] == ["a", "b", "c"]
+            assert [(secret.secret_id, secret.uses) for secret in a.secrets] == [(v1, 12), (v2, 1_105)]
+            assert a.secrets[1].last_access_us == NOW_US
+            assert a.usage == UsageTotals(
+                total=UsageCounts(read=1_111, write=1, admin=2, denied=3),
+                today=UsageCounts(read=100, admin=2, denied=3),
+                this_month=UsageCounts(read=110, write=1, admin=2, denied=3),
+            )
+            assert [len(one.secrets) for one in (b, c)] == [1, 0]
+            assert b.usage == c.usage == NOT_USED
+        assert await store.read(lambda s: s.details([], NOW_US)) == []
 
     # -- bucket intents -------------------------------------------------------------------------------------
 
