@@ -44,8 +44,8 @@ class TokenDraft:
 
     def check(self, now_us: int) -> None:
         """Raise `InvalidInputError` for the first wish that cannot be granted at `now_us`."""
-        check_bounds(self)
         check_expiry(self, now_us)
+        check_bounds(self)
 
 
 def check_bounds(wished: TokenDraft | Token) -> None:

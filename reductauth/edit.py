@@ -83,7 +83,7 @@ class TokenEdit:
             ttl_seconds=_either(self.ttl_seconds, token.ttl_seconds),
             allowlist=_either(self.allowlist, token.allowlist),
         )
-        check_bounds(changed)
         if self.expires_at_us is not NOT_GIVEN:
             check_expiry(changed, now_us)
+        check_bounds(changed)
         return token if changed == token else replace(changed, updated_at_us=now_us)
