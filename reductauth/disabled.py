@@ -9,6 +9,7 @@ from reductauth.actor import Actor, Identity
 from reductauth.details import TokenDetails
 from reductauth.draft import TokenDraft
 from reductauth.errors import AuthenticationOffError
+from reductauth.listing import EmptyListing
 from reductauth.permissions import Permissions
 from reductauth.registry import Minted
 from reductauth.token import Token
@@ -30,6 +31,9 @@ EVERYBODY = Identity(
 
 class DisabledRegistry:
     """Stands where a `TokenRegistry` would: no tokens, and none can be made."""
+
+    def __init__(self) -> None:
+        self.listing = EmptyListing()
 
     async def tokens(self) -> list[Token]:
         """No tokens."""

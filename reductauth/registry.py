@@ -27,6 +27,7 @@ from reductauth.errors import (
     TokenNotFoundError,
 )
 from reductauth.key import RegistryKey
+from reductauth.listing import TokenListing
 from reductauth.store import IntentKind, Snapshot, TokenStore, Transaction
 from reductauth.token import Token
 from reductauth.value import check_name, mint
@@ -61,6 +62,8 @@ class TokenRegistry:
         self._key = key
         self._clock = clock
         self._buckets = BucketGrants(store, clock, bucket_names)
+        self.listing = TokenListing(store, clock)
+        """Tokens, many at a time."""
 
     async def tokens(self) -> list[Token]:
         """All tokens, by name."""
