@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from reductauth.details import TokenDetails, UsageCounts
+from reductauth.details import PeriodUsage, TokenDetails, UsageCounts
 from reductauth.draft import MAX_INTEGER, TokenDraft
 from reductauth.errors import InvalidInputError
 from reductauth.networks import NetworkList
@@ -22,7 +22,6 @@ from reductauth.times import parse_time, rfc3339
 from reductauth.token import Secret, Token
 
 __all__ = [
-    "counts_view",
     "full_view",
     "minted_view",
     "parse_draft",
@@ -30,6 +29,7 @@ __all__ = [
     "refuse_query",
     "rfc3339",
     "token_view",
+    "usage_view",
 ]
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -161,15 +161,20 @@ def full_view(details: TokenDetails, now_us: int) -> dict[str, Any]:
         "last_access_ip": token.last_access_ip,
         "secrets": [_secret_view(secret) for secret in details.secrets],
         "usage": {
-            "total": counts_view(details.usage.total),
-            "today": counts_view(details.usage.today),
-            "this_month": counts_view(details.usage.this_month),
+            "total": _counts_view(details.usage.total),
+            "today": _counts_view(details.usage.today),
+            "this_month": _counts_view(details.usage.this_month),
         },
     }
 
 
-def counts_view(counts: UsageCounts) -> dict[str, int]:
-    """Give numbers of requests."""
+def usage_view(token: Token, usage: Iterable[PeriodUsage]) -> dict[str, Any]:
+    """Give what a token was used for, by period."""
+    periods = [{"period": one.period, **_counts_view(one.counts)} for one in usage]
+    return {"name": token.name, "id": token.token_id, "usage": periods}
+
+
+def _counts_view(counts: UsageCounts) -> dict[str, int]:
     return {"read": counts.read, "write": counts.write, "admin": counts.admin, "denied": counts.denied}
 
 

@@ -27,8 +27,8 @@ REDUCTAUTH = [
     "reductauth.actor",
     "reductauth.clock",
     "reductauth.details",
-    "reductauth.draft",
     "reductauth.periods",
+    "reductauth.draft",
     "reductauth.query",
     "reductauth.store",
     "reductauth.sqlite.schema",
@@ -55,6 +55,7 @@ REDUCTAUTH = [
     "reductauth.bootstrap",
     "reductauth.authenticator",
     "reductauth.usage",
+    "reductauth.housekeeping",
     "reductauth.settings",
     # --- the aiohttp layer
     "reductauth.web.keys",
