@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from reductauth.actor import Actor, Identity
 from reductauth.details import PeriodUsage, TokenDetails
 from reductauth.draft import TokenDraft
+from reductauth.edit import TokenEdit
 from reductauth.errors import AuthenticationOffError
 from reductauth.listing import EmptyListing
 from reductauth.periods import Span
@@ -68,7 +69,23 @@ class DisabledRegistry:
         """Raise `AuthenticationOffError`."""
         raise AuthenticationOffError
 
-    async def rotate(self, actor: Actor, name: str) -> Minted:
+    async def edit(self, actor: Actor, name: str, edit: TokenEdit) -> TokenDetails:
+        """Raise `AuthenticationOffError`."""
+        raise AuthenticationOffError
+
+    async def rotate(self, actor: Actor, name: str, grace_seconds: int = 0) -> Minted:
+        """Raise `AuthenticationOffError`."""
+        raise AuthenticationOffError
+
+    async def rotate_own(self, actor: Actor, grace_seconds: int = 0) -> Minted:
+        """Raise `AuthenticationOffError`."""
+        raise AuthenticationOffError
+
+    async def revoke(self, actor: Actor, name: str) -> TokenDetails:
+        """Raise `AuthenticationOffError`."""
+        raise AuthenticationOffError
+
+    async def revoke_own(self, actor: Actor) -> None:
         """Raise `AuthenticationOffError`."""
         raise AuthenticationOffError
 

@@ -18,6 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from reductauth.bootstrap import SECRET_VARIABLES, Bootstrap
 from reductauth.clock import SystemClock
 from reductauth.configuration import PREFIX, Configuration, Given, Group
+from reductauth.draft import MAX_LIFETIME_SECONDS
 from reductauth.errors import ConfigurationError, InvalidInputError
 from reductauth.networks import ANYWHERE, NetworkList
 from reductauth.provisioning import TOKENS
@@ -121,6 +122,11 @@ class Settings(BaseModel):
         None,
         "days after which tokens that were revoked or have expired are deleted; without it they are kept",
         _DAYS_RIGHT,
+    )
+    token_max_lifetime_seconds: Annotated[int, Field(ge=1, le=MAX_LIFETIME_SECONDS)] | None = setting(
+        None,
+        "tokens that are created or edited must expire within so many seconds; without it, they need not expire",
+        f"a number of seconds from 1 to {MAX_LIFETIME_SECONDS}",
     )
     disable_auth: Annotated[bool, BeforeValidator(_flag)] = setting(
         False, "no authentication at all: everybody may do everything", "true or false"

@@ -139,6 +139,10 @@ class Transaction(Snapshot, Protocol):
         """Give a token one more value, by its digest."""
         ...
 
+    def retire_secrets(self, token_id: str, expires_at_us: int) -> None:
+        """Let the values of a token that had no end work until then; those that had one end at once."""
+        ...
+
     def remove_secrets(self, token_id: str) -> None:
         """End all values of a token."""
         ...

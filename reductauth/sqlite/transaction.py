@@ -105,6 +105,17 @@ class SqliteTransaction(SqliteSnapshot):
             (token_id, digest, self._key_id, created_at_us),
         )
 
+    def retire_secrets(self, token_id: str, expires_at_us: int) -> None:
+        """Let the values of a token that had no end work until then; those that had one end at once."""
+        of_token = f"token_key = {KEY_OF_ID}"
+        self._connection.execute(
+            f"DELETE FROM secrets WHERE {of_token} AND expires_at_us IS NOT NULL", (token_id,)
+        )
+        self._connection.execute(
+            f"UPDATE secrets SET expires_at_us = ? WHERE {of_token}", (expires_at_us, token_id)
+        )
+        self.invalidates = True
+
     def remove_secrets(self, token_id: str) -> None:
         """End all values of a token."""
         self._connection.execute(f"DELETE FROM secrets WHERE token_key = {KEY_OF_ID}", (token_id,))

@@ -25,7 +25,7 @@ from reductauth.errors import (
     TokenNotFoundError,
 )
 
-__all__ = ["auth_error_response", "error_response"]
+__all__ = ["auth_error_response", "error_response", "refusal_of"]
 
 _STATUS: tuple[tuple[type[AuthError], int], ...] = (
     (AuthenticationError, 401),
@@ -55,6 +55,12 @@ def error_response(
 def auth_error_response(error: AuthError) -> web.Response:
     """Render a refusal of this module."""
     return error_response(_status_of(error), str(error), _headers(error))
+
+
+def refusal_of(error: AuthError) -> tuple[int, str]:
+    """Give status and detail of a refusal that is one of several results in an answer."""
+    body, _ = _rendered(_shortened(str(error)))
+    return _status_of(error), orjson.loads(body)["detail"]
 
 
 def _shortened(message: str) -> str:

@@ -8,6 +8,7 @@ import orjson
 from aiohttp import web
 
 from reductauth.policy import Authenticated, FullAccess
+from reductauth.web.batch import batch_results
 from reductauth.web.body import expect_later, read_body
 from reductauth.web.guard import requires
 from reductauth.web.keys import AUTH, TOKEN, actor_of
@@ -16,7 +17,10 @@ from reductauth.web.query import LIST_PARAMETERS, SPAN_PARAMETERS, is_full_view,
 from reductauth.web.schema import (
     full_view,
     minted_view,
+    parse_batch,
     parse_draft,
+    parse_edit,
+    parse_nothing,
     parse_rotation,
     refuse_query,
     token_view,
@@ -35,12 +39,17 @@ def token_routes(base_path: str) -> list[web.RouteDef]:
     token = f"{api}/tokens/{{token_name:[^/]+}}"
     return [
         web.get(f"{api}/me", show_me),
+        web.delete(f"{api}/me", revoke_me),
+        web.post(f"{api}/me/rotate", rotate_me, expect_handler=expect_later),
         web.get(f"{api}/tokens", list_tokens),
+        web.post(f"{api}/tokens/$batch", change_tokens, expect_handler=expect_later),
         web.get(token, show_token),
         web.post(token, create_token, expect_handler=expect_later),
+        web.patch(token, edit_token, expect_handler=expect_later),
         web.delete(token, delete_token),
         web.get(f"{token}/usage", show_usage),
         web.post(f"{token}/rotate", rotate_token, expect_handler=expect_later),
+        web.post(f"{token}/revoke", revoke_token, expect_handler=expect_later),
     ]
 
 
@@ -52,6 +61,24 @@ async def show_me(request: web.Request) -> web.Response:
     if is_full_view(request.query):
         return _json(full_view(await auth.registry.details_by_id(token_id), auth.clock()))
     return _json(token_view(await auth.registry.token_by_id(token_id), auth.clock()))
+
+
+@requires(Authenticated())
+async def revoke_me(request: web.Request) -> web.Response:
+    """End the caller's own token for good."""
+    registry = request.app[AUTH].registry
+    registry.check_enabled()
+    await registry.revoke_own(actor_of(request))
+    return web.Response(headers=_NO_STORE)
+
+
+@requires(Authenticated())
+async def rotate_me(request: web.Request) -> web.Response:
+    """Give the caller's own token a new value."""
+    registry = request.app[AUTH].registry
+    registry.check_enabled()
+    grace_seconds = parse_rotation(await read_body(request))
+    return _json(minted_view(await registry.rotate_own(actor_of(request), grace_seconds)))
 
 
 @requires(FullAccess())
@@ -97,13 +124,43 @@ async def create_token(request: web.Request) -> web.Response:
 
 
 @requires(FullAccess())
+async def edit_token(request: web.Request) -> web.Response:
+    """Change some of a token's fields."""
+    auth = request.app[AUTH]
+    auth.registry.check_enabled()
+    refuse_query(request.query)
+    edit = parse_edit(await read_body(request))
+    return _json(full_view(await auth.registry.edit(actor_of(request), _name(request), edit), auth.clock()))
+
+
+@requires(FullAccess())
+async def change_tokens(request: web.Request) -> web.Response:
+    """Make many changes, each of its own."""
+    auth = request.app[AUTH]
+    auth.registry.check_enabled()
+    refuse_query(request.query)
+    items = parse_batch(await read_body(request))
+    return _json({"results": await batch_results(auth, actor_of(request), items)})
+
+
+@requires(FullAccess())
 async def rotate_token(request: web.Request) -> web.Response:
     """Give a token a new value."""
     registry = request.app[AUTH].registry
     registry.check_enabled()
     refuse_query(request.query)
-    parse_rotation(await read_body(request))
-    return _json(minted_view(await registry.rotate(actor_of(request), _name(request))))
+    grace_seconds = parse_rotation(await read_body(request))
+    return _json(minted_view(await registry.rotate(actor_of(request), _name(request), grace_seconds)))
+
+
+@requires(FullAccess())
+async def revoke_token(request: web.Request) -> web.Response:
+    """End a token for good, and keep its record."""
+    auth = request.app[AUTH]
+    auth.registry.check_enabled()
+    refuse_query(request.query)
+    parse_nothing(await read_body(request))
+    return _json(full_view(await auth.registry.revoke(actor_of(request), _name(request)), auth.clock()))
 
 
 @requires(FullAccess())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable
+from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
 import orjson
@@ -14,23 +15,33 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from reductauth.details import PeriodUsage, TokenDetails, UsageCounts
 from reductauth.draft import MAX_INTEGER, TokenDraft
+from reductauth.edit import NOT_GIVEN, PermissionsEdit, TokenEdit
 from reductauth.errors import InvalidInputError
 from reductauth.networks import NetworkList
 from reductauth.permissions import MAX_PATTERNS, Permissions, Role
-from reductauth.registry import Minted
+from reductauth.registry import MAX_GRACE_SECONDS, Minted
 from reductauth.times import parse_time, rfc3339
 from reductauth.token import Secret, Token
 
 __all__ = [
+    "MAX_BATCH_ITEMS",
+    "BatchItem",
+    "Operation",
+    "edit_of",
     "full_view",
     "minted_view",
+    "parse_batch",
     "parse_draft",
+    "parse_edit",
+    "parse_nothing",
     "parse_rotation",
     "refuse_query",
     "rfc3339",
     "token_view",
     "usage_view",
 ]
+
+MAX_BATCH_ITEMS = 1_000
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -96,8 +107,76 @@ class _NestedBody(_Body):
         )
 
 
+_LEFT_OUT: Any = NOT_GIVEN
+"""The default of a key that an edit may leave out: pydantic does not check defaults."""
+
+
+class _PermissionsPatch(_Body):
+    full_access: bool | None = _LEFT_OUT
+    read: _Patterns | None = _LEFT_OUT
+    write: _Patterns | None = _LEFT_OUT
+
+    def edit(self) -> PermissionsEdit:
+        given = self.model_fields_set
+        return PermissionsEdit(
+            full_access=False if self.full_access is None else self.full_access,
+            read=Permissions.of(read=self.read or ()).read if "read" in given else NOT_GIVEN,
+            write=Permissions.of(write=self.write or ()).write if "write" in given else NOT_GIVEN,
+        )
+
+
+class _EditBody(_Body):
+    """A JSON merge patch (RFC 7396): null takes a key back to what it is by default."""
+
+    permissions: _PermissionsPatch = _PermissionsPatch()
+    role: Annotated[Role, Field(strict=False)] = _LEFT_OUT
+    description: str | None = _LEFT_OUT
+    active: bool = _LEFT_OUT
+    valid_from: _Time = _LEFT_OUT
+    expires_at: _Time = _LEFT_OUT
+    ttl: Annotated[int, Field(ge=0, le=MAX_INTEGER)] | None = _LEFT_OUT
+    ip_allowlist: list[str] | None = _LEFT_OUT
+
+    def edit(self) -> TokenEdit:
+        given = self.model_fields_set
+        if given >= {"permissions", "role"}:
+            raise InvalidInputError("Invalid body: give only one of permissions and role")
+        return TokenEdit(
+            permissions=self.permissions.edit(),
+            role=self.role,
+            description="" if self.description is None else self.description,
+            active=self.active,
+            valid_from_us=self.valid_from,
+            expires_at_us=self.expires_at,
+            ttl_seconds=self.ttl,
+            allowlist=NetworkList.of(self.ip_allowlist or ()) if "ip_allowlist" in given else NOT_GIVEN,
+        )
+
+
 class _RotationBody(_Body):
-    pass
+    grace_seconds: Annotated[int, Field(ge=0, le=MAX_GRACE_SECONDS)] = 0
+
+
+class Operation(StrEnum):
+    """What one item of a batch does."""
+
+    REVOKE = "revoke"
+    ACTIVATE = "activate"
+    DEACTIVATE = "deactivate"
+    DELETE = "delete"
+    EDIT = "edit"
+
+
+class BatchItem(_Body):
+    """One change of many. Whether its name and its patch are well-formed is its own matter."""
+
+    op: Annotated[Operation, Field(strict=False)]
+    name: str
+    patch: Any = None
+
+
+class _BatchBody(_Body):
+    items: Annotated[list[BatchItem], Field(min_length=1, max_length=MAX_BATCH_ITEMS)]
 
 
 def parse_draft(body: bytes) -> TokenDraft:
@@ -111,10 +190,39 @@ def parse_draft(body: bytes) -> TokenDraft:
     return _validated(_FlatBody, fields).draft()
 
 
-def parse_rotation(body: bytes) -> None:
-    """Check the body of a rotation: nothing, or an object without fields. Raises `InvalidInputError`."""
+def parse_edit(body: bytes) -> TokenEdit:
+    """Read the body of an edit. Raises `InvalidInputError`."""
+    return edit_of(_parse_object(body))
+
+
+def edit_of(patch: Any) -> TokenEdit:
+    """Read a patch that was parsed already, and may be anything. Raises `InvalidInputError`."""
+    return _validated(_EditBody, _object(patch)).edit()
+
+
+def parse_rotation(body: bytes) -> int:
+    """Read the body of a rotation, which may be empty: for how many seconds the old value works on.
+
+    Raises `InvalidInputError`.
+    """
+    return _validated(_RotationBody, _parse_object(body)).grace_seconds if body else 0
+
+
+def parse_nothing(body: bytes) -> None:
+    """Check the body of a route that needs none: nothing, or an object without keys. Raises `InvalidInputError`."""
     if body:
-        _validated(_RotationBody, _parse_object(body))
+        _validated(_Body, _parse_object(body))
+
+
+def parse_batch(body: bytes) -> list[BatchItem]:
+    """Read the body of a batch. Raises `InvalidInputError` for what is wrong with it as a whole."""
+    items = _validated(_BatchBody, _parse_object(body)).items
+    for number, item in enumerate(items):
+        if ("patch" in item.model_fields_set) != (item.op is Operation.EDIT):
+            raise InvalidInputError(
+                f"Invalid body: items.{number}.patch: must be given with edit, and with nothing else"
+            )
+    return items
 
 
 def refuse_query(parameters: Iterable[str], known: Collection[str] = ()) -> None:
@@ -190,7 +298,10 @@ def _secret_view(secret: Secret) -> dict[str, Any]:
 
 def minted_view(minted: Minted) -> dict[str, Any]:
     """Give a new value: the one response that holds it."""
-    return {"value": minted.value, "created_at": rfc3339(minted.created_at_us)}
+    view = {"value": minted.value, "created_at": rfc3339(minted.created_at_us)}
+    if minted.previous_expires_at_us is not None:
+        view["previous_expires_at"] = rfc3339(minted.previous_expires_at_us)
+    return view
 
 
 def _optional_rfc3339(time_us: int | None) -> str | None:
@@ -206,6 +317,10 @@ def _parse_object(body: bytes) -> dict[str, Any]:
         raise InvalidInputError(f"Invalid body: {error}") from None
     except RecursionError:
         raise InvalidInputError("Invalid body: is nested too deeply") from None
+    return _object(parsed)
+
+
+def _object(parsed: Any) -> dict[str, Any]:
     if not isinstance(parsed, dict):
         raise InvalidInputError("Invalid body: must be a JSON object")
     return parsed

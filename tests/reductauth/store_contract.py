@@ -237,6 +237,7 @@ GENERATION: list[tuple[str, Work, bool]] = [
     ("replace", lambda t: t.replace(make_token("one", active=False)), True),
     ("remove", lambda t: t.remove("id-of-two"), True),
     ("values ended", lambda t: t.remove_secrets("id-of-one"), True),
+    ("values retired", lambda t: t.retire_secrets("id-of-one", NOW_US), True),
     ("intent", lambda t: t.add_bucket_intent(IntentKind.REMOVE, "b", None, NOW_US), True),
 ]
 
@@ -342,6 +343,28 @@ class StoreContract(ABC):
         assert await store.find(digest_of("v1")) is None
         assert await store.find(digest_of("v2")) is None
         assert await store.change(lambda t: t.secrets("id-of-a")) == []
+
+    async def test_values_that_are_retired(self, store: TokenStore) -> None:
+        """The value without an end gets one, those that had one end at once, another token's are left alone."""
+        await add(store, make_token("a"), "v1")
+        await add(store, make_token("b"), "other")
+        await store.change(lambda t: t.retire_secrets("id-of-a", NOW_US + 5))
+        await store.change(lambda t: t.add_secret("id-of-a", digest_of("v2"), NOW_US + 1))
+        first, second = await store.change(lambda t: t.secrets("id-of-a"))
+        assert first == Secret(first.secret_id, NOW_US, NOW_US + 5)
+        assert second == Secret(second.secret_id, NOW_US + 1)
+        await store.change(lambda t: t.retire_secrets("id-of-a", NOW_US + 9))
+        assert await store.find(digest_of("v1")) is None
+        assert (await found(store, "v2")).secret == replace(second, expires_at_us=NOW_US + 9)
+        assert (await found(store, "other")).secret.expires_at_us is None
+
+    async def test_an_administrator_whose_value_ends_is_of_no_use(self, store: TokenStore) -> None:
+        """A value in its grace does not count: for good is not until then."""
+        await add(store, make_token("a", permissions=ADMINISTRATOR), "v1")
+        await store.change(lambda t: t.retire_secrets("id-of-a", NOW_US + DAY_US))
+        assert not await store.change(lambda t: t.has_usable_administrator(NOW_US))
+        await store.change(lambda t: t.add_secret("id-of-a", digest_of("v2"), NOW_US))
+        assert await store.change(lambda t: t.has_usable_administrator(NOW_US))
 
     async def test_secret_ids_are_not_used_again(self, store: TokenStore) -> None:
         """A value's id never comes back: what is still counted for a dead value reaches nobody."""
