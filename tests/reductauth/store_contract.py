@@ -925,7 +925,8 @@ class StoreContract(ABC):
             await store.change(methodcaller("retire_secrets", f"id-of-{name}", NOW_US + (name == "c")))
             await store.change(methodcaller("add_secret", f"id-of-{name}", digest_of(f"new-{name}"), NOW_US))
         generation = store.generation()
-        assert [await store.change(lambda t: t.remove_ended_secrets(NOW_US, 1)) for _ in range(3)] == [1, 1, 0]
+        removed = [await store.change(lambda t: t.remove_ended_secrets(NOW_US, 1)) for _ in range(3)]
+        assert removed == [1, 1, 0]
         assert store.generation() != generation
         left = [await store.find(digest_of(f"old-{name}")) is not None for name in "abc"]
         assert left == [False, False, True]
