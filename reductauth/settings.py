@@ -115,11 +115,6 @@ class Settings(BaseModel):
         "header in which trusted proxies name the client",
         "x-forwarded-for or forwarded",
     )
-    token_max_lifetime_seconds: Annotated[int, Field(ge=1, le=MAX_LIFETIME_SECONDS)] | None = setting(
-        None,
-        "tokens that are created or edited must expire within so many seconds; without it, they need not expire",
-        f"a number of seconds from 1 to {MAX_LIFETIME_SECONDS}",
-    )
     usage_days: _Days = setting(
         400, "days for which usage is kept by day; older days are summed up by month", _DAYS_RIGHT
     )
@@ -127,6 +122,11 @@ class Settings(BaseModel):
         None,
         "days after which tokens that were revoked or have expired are deleted; without it they are kept",
         _DAYS_RIGHT,
+    )
+    token_max_lifetime_seconds: Annotated[int, Field(ge=1, le=MAX_LIFETIME_SECONDS)] | None = setting(
+        None,
+        "tokens that are created or edited must expire within so many seconds; without it, they need not expire",
+        f"a number of seconds from 1 to {MAX_LIFETIME_SECONDS}",
     )
     disable_auth: Annotated[bool, BeforeValidator(_flag)] = setting(
         False, "no authentication at all: everybody may do everything", "true or false"
