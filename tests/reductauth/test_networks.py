@@ -180,6 +180,17 @@ def test_order_is_kept_and_a_repeated_network_counts_once() -> None:
     assert NetworkList.of(given).entries == ("192.168.1.1", "10.0.0.0/8", "::1")
 
 
+@pytest.mark.parametrize(("count", "accepted"), [(1000, True), (1001, False)])
+def test_a_thousand_networks_at_most(count: int, accepted: bool) -> None:
+    """A list holds up to 1,000 entries; whoever gave more is told how many."""
+    given = [f"10.0.{number // 256}.{number % 256}" for number in range(count)]
+    if accepted:
+        assert NetworkList.of(given).entries == tuple(given)
+    else:
+        with pytest.raises(InvalidInputError, match=r"At most 1000 addresses and networks .* got 1001"):
+            NetworkList.of(given)
+
+
 def test_any_of_several_networks_will_do() -> None:
     """A list holds what any of its networks holds, IPv4 and IPv6 side by side."""
     allowlist = NetworkList.of(["10.0.0.0/8", "2001:db8::/32"])

@@ -387,8 +387,9 @@ def test_a_wildcard_is_no_bucket(pattern: str) -> None:
 @pytest.mark.parametrize("old", ["data", "absent"])
 def test_a_bad_new_name_is_refused(old: str, new: str) -> None:
     """A rename puts nothing into a grant that is not one bucket's name: no exact entry becomes a wildcard."""
-    with pytest.raises(InvalidInputError):
+    with pytest.raises(InvalidInputError) as refusal:
         Permissions.of(read=["data"]).with_bucket_renamed(old, new)
+    assert f"'{new}'" in str(refusal.value)
 
 
 def test_permissions_are_frozen_and_compared_by_what_was_granted() -> None:
