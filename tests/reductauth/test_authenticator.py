@@ -66,9 +66,17 @@ class Door:
         return (await self.registry.create(ENVIRONMENT, name, draft or TokenDraft())).value
 
     async def knock(self, value: str, address: str | None = None) -> str:
-        """Present a value: the name of its token, or in brackets why it is refused."""
+        """Present a value: the name of its token, or in brackets why it is refused.
+
+        The short way may leave the decision to the long one, but never decides otherwise.
+        """
+        recalled = self.authenticator.recall(value, address, self.now_us)
         answer = await self.authenticator.authenticate(value, address, self.now_us)
-        return answer.token.name if isinstance(answer, Identity) else f"[{answer}]"
+        assert recalled in {None, answer}
+        if not isinstance(answer, Identity):
+            return f"[{answer}]"
+        assert answer.address == address
+        return answer.token.name
 
     async def choose(self, name: str, value: str) -> None:
         """Give a token a value that somebody chose."""
@@ -127,6 +135,27 @@ async def test_a_good_value(door: Door) -> None:
         found = await door.store.find(door.store.key.digest(value))
         assert found is not None
         assert answer.secret_id == found.secret.secret_id
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"ttl_seconds": 10}, {"allowlist": NetworkList.of(["10.0.0.0/8"])}], ids=str
+)
+async def test_a_caller_is_told_by_value_and_address(door: Door, fields: dict[str, Any]) -> None:
+    """Of a token with two values, who called is the one that was presented, from where it was presented now."""
+    await door.create("a")
+    for value in ("old", "new"):
+        await door.choose("a", value)
+    await door.edit("a", **fields)
+    for value, address in (
+        *(("old", "10.0.0.1"), ("old", "10.0.0.1"), ("old", "10.0.0.2"), ("new", "10.0.0.2")),
+        *(("new", "10.0.0.1"), ("old", "10.0.0.2"), ("old", "10.0.0.1")),
+    ):
+        found = await door.store.find(door.store.key.digest(value))
+        assert found is not None
+        answer = await door.authenticator.authenticate(value, address, NOW_US)
+        assert isinstance(answer, Identity)
+        assert (answer.token.name, answer.secret_id) == ("a", found.secret.secret_id)
+        assert answer.address == address
 
 
 async def test_values_that_are_nobodys(door: Door) -> None:
@@ -451,6 +480,18 @@ async def test_a_warm_value_costs_no_lookup(door: Door, beside: Door) -> None:
     assert door.store.finds == 1
 
 
+async def test_a_warm_value_takes_the_short_way(door: Door) -> None:
+    """A value of any length that was let in a moment ago is recalled, from the address it came from."""
+    await door.create("a")
+    for value in ("short", "x" * 4_096):
+        await door.choose("a", value)
+        assert door.authenticator.recall(value, "10.0.0.1", NOW_US) is None
+        assert await door.knock(value, "10.0.0.1") == "a"
+        for address, recalled in (("10.0.0.1", True), ("10.0.0.2", False), (None, False)):
+            identity = door.authenticator.recall(value, address, NOW_US)
+            assert (identity is not None and identity.token.name == "a") is recalled
+
+
 async def test_the_cache_is_bounded(tmp_path: Path) -> None:
     """However many values are in use, no more than its size are remembered; all are answered right."""
     store = CountingStore.open(tmp_path / "auth")
@@ -493,6 +534,21 @@ async def test_values_that_died_do_not_stay(tmp_path: Path) -> None:
         await door.knock(value)
     store.finds = 0
     assert [await door.knock(value) for value in living] == ["living0", "living1"]
+    assert store.finds == 0
+    await store.close()
+
+
+async def test_a_value_that_died_leaves_before_a_living_one(tmp_path: Path) -> None:
+    """The place of a dead value that was presented again is free: nobody is pushed out for a newcomer."""
+    store = CountingStore.open(tmp_path / "auth")
+    door = Door(store, cache_size=2)
+    first, dead, second = [await door.create(name) for name in ("first", "dead", "second")]
+    for value in (first, dead):
+        await door.knock(value)
+    await door.remove("dead")
+    assert [await door.knock(value) for value in (first, dead, second)] == ["first", INVALID, "second"]
+    store.finds = 0
+    assert [await door.knock(value) for value in (first, second)] == ["first", "second"]
     assert store.finds == 0
     await store.close()
 
