@@ -80,6 +80,7 @@ def test_accepted_entries(text: str, canonical: str) -> None:
         "10.0.0.1/x",
         "10.0.0.1/8/8",
         "10.0.0.1/1000",
+        pytest.param("10.0.0.1/" + "1" * 5_000, id="more digits than an integer may have"),
         "10.0.0.1//8",
         "/8",
         "/",
