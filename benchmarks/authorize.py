@@ -14,7 +14,7 @@ from benchmarks.measure import Report, Row, Variant, take_turns
 from benchmarks.population import Population, populated
 from reductauth.actor import Identity
 from reductauth.authenticator import Authenticator
-from reductauth.clock import SystemClock
+from reductauth.clock import system_clock
 from reductauth.permissions import Action
 
 __all__ = ["main", "run"]
@@ -42,7 +42,7 @@ class _Decisions:
         self.unknown = [(f"Bearer {random.randbytes(24).hex()}", bucket) for _, bucket in self.requests]
 
     async def accept(self, authenticator: Authenticator, requests: Requests) -> None:
-        recall, authenticate, clock = authenticator.recall, authenticator.authenticate, SystemClock()
+        recall, authenticate, clock = authenticator.recall, authenticator.authenticate, system_clock()
         for header, bucket in requests:
             value, now_us = header[7:], clock()
             identity = recall(value, "127.0.0.1", now_us) or await authenticate(value, "127.0.0.1", now_us)
@@ -50,7 +50,7 @@ class _Decisions:
                 raise AssertionError("refused")
 
     async def refuse(self, requests: Requests) -> None:
-        recall, authenticate, clock = self.warm.recall, self.warm.authenticate, SystemClock()
+        recall, authenticate, clock = self.warm.recall, self.warm.authenticate, system_clock()
         for header, _ in requests:
             value, now_us = header[7:], clock()
             identity = recall(value, "127.0.0.1", now_us) or await authenticate(value, "127.0.0.1", now_us)

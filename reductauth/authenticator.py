@@ -3,21 +3,18 @@
 Rules of this file: what is remembered carries the generation that was noted *before* it was looked up, and is
 dropped when the generation has moved; unknown values are never remembered, so nobody can push out what is in
 use; a refusal is returned, not raised.
+
+What is remembered is found by `hash(value)`, which Python keys anew in every process, and proved by the digest.
+The hash decides nothing: it spares values that are not remembered, an attacker's for the most part, a digest.
 """
 
 from __future__ import annotations
 
 from reductauth.actor import Identity
-from reductauth.errors import (
-    AddressError,
-    AuthenticationError,
-    ExpiredTokenError,
-    InvalidTokenError,
-)
+from reductauth.admission import Attempt, failed_check
+from reductauth.errors import AuthenticationError, InvalidTokenError
 from reductauth.key import RegistryKey
-from reductauth.networks import parse_address
 from reductauth.store import Found, TokenStore
-from reductauth.token import Token, TokenStatus
 from reductauth.value import MAX_VALUE_LENGTH, Shape, shape_of
 
 __all__ = ["DEFAULT_CACHE_SIZE", "Authenticator"]
@@ -26,6 +23,7 @@ DEFAULT_CACHE_SIZE = 65_536
 """Values remembered at most; about 1 KB each."""
 
 _NEVER_US = 2**63
+_MISTYPED = Shape.MISTYPED
 
 
 class _Remembered:
@@ -36,10 +34,19 @@ class _Remembered:
     returned: most clients come from one address.
     """
 
-    __slots__ = ("found", "generation", "good_from_us", "good_until_us", "identity", "last_access_us")
+    __slots__ = (
+        "digest",
+        "found",
+        "generation",
+        "good_from_us",
+        "good_until_us",
+        "identity",
+        "last_access_us",
+    )
 
-    def __init__(self, found: Found, generation: int, address: str | None) -> None:
+    def __init__(self, digest: bytes, found: Found, generation: int, address: str | None) -> None:
         token, secret = found.token, found.secret
+        self.digest = digest
         self.found = found
         self.generation = generation
         self.identity = Identity(token, secret.secret_id, address)
@@ -67,24 +74,25 @@ class Authenticator:
         self._generation = store.generation
         self._digest = key.digest
         self._cache_size = cache_size
-        self._cache: dict[bytes, _Remembered] = {}
+        self._cache: dict[int, _Remembered] = {}
 
-    def recall(self, value: str, address: str | None, now_us: int) -> Identity | None:
+    def recall(self, value: str, address: str | None, now_us: int) -> Identity | InvalidTokenError | None:
         """Return the caller if `value` is remembered, good at `now_us`, and was last presented from `address`.
 
-        The short way for nearly every request: one digest, one lookup in memory, the generation, two times. None
-        means no more than that `authenticate` has to decide.
+        The short way for nearly every request: one lookup in memory, one digest, the generation, two times. A
+        mistyped value is refused as fast. None means no more than that `authenticate` has to decide.
         """
-        if len(value) > MAX_VALUE_LENGTH:
-            return None
-        remembered = self._cache.get(self._digest(value))
+        remembered = self._cache.get(hash(value))
+        if remembered is None:
+            return InvalidTokenError() if shape_of(value) is _MISTYPED else None
         if (
-            remembered is not None
+            remembered.digest == self._digest(value)
             and remembered.generation == self._generation()
             and remembered.good_from_us <= now_us < remembered.good_until_us
-            and remembered.identity.address == address
         ):
-            return remembered.identity
+            identity = remembered.identity
+            if identity.address == address:
+                return identity
         return None
 
     async def authenticate(
@@ -94,13 +102,14 @@ class Authenticator:
 
         Never suspends on a store that answers in place. Raises `StoreUnavailableError`.
         """
-        if len(value) > MAX_VALUE_LENGTH or shape_of(value) is Shape.MISTYPED:
+        if len(value) > MAX_VALUE_LENGTH or shape_of(value) is _MISTYPED:
             return InvalidTokenError()
         digest = self._digest(value)
         generation = self._generation()
-        remembered = self._cache.get(digest)
-        if remembered is None or remembered.generation != generation:
-            remembered = await self._look_up(digest, generation, address)
+        place = hash(value)
+        remembered = self._cache.get(place)
+        if remembered is None or remembered.generation != generation or remembered.digest != digest:
+            remembered = await self._look_up(place, digest, generation, address)
             if remembered is None:
                 return InvalidTokenError()
         if remembered.good_from_us <= now_us < remembered.good_until_us:
@@ -108,50 +117,42 @@ class Authenticator:
             if identity.address != address:
                 identity = remembered.identity = Identity(identity.token, identity.secret_id, address)
             return identity
-        return await self._decide(digest, remembered, address, now_us)
+        return await self._decide(remembered, address, now_us)
 
-    async def _look_up(self, digest: bytes, generation: int, address: str | None) -> _Remembered | None:
-        previous = self._cache.get(digest)
+    async def _look_up(
+        self, place: int, digest: bytes, generation: int, address: str | None
+    ) -> _Remembered | None:
+        cache = self._cache
+        previous = cache.get(place)
         found = await self._store.find(digest)
         if found is None:
-            self._cache.pop(digest, None)
+            cache.pop(place, None)
             return None
-        remembered = _Remembered(found, generation, address)
-        if previous is not None:  # it may not be flushed yet
+        remembered = _Remembered(digest, found, generation, address)
+        if previous is not None and previous.digest == digest:  # it may not be flushed yet
             remembered.last_access_us = max(remembered.last_access_us, previous.last_access_us)
         if generation % 2 == 0:
-            cache = self._cache
-            if len(cache) >= self._cache_size and digest not in cache:
+            if len(cache) >= self._cache_size and place not in cache:
                 del cache[next(iter(cache))]
-            cache[digest] = remembered
+            cache[place] = remembered
         return remembered
 
     async def _decide(
-        self, digest: bytes, remembered: _Remembered, address: str | None, now_us: int
+        self, remembered: _Remembered, address: str | None, now_us: int
     ) -> Identity | AuthenticationError:
-        token = remembered.found.token.accessed(remembered.last_access_us, None)
+        token, secret = (
+            remembered.found.token.accessed(remembered.last_access_us, None),
+            remembered.found.secret,
+        )
         if token.is_idle(now_us):
             # Another process may have seen it in the meantime, and a usage flush does not move the generation.
-            fresh = await self._store.find(digest)
+            fresh = await self._store.find(remembered.digest)
             if fresh is None:
                 return InvalidTokenError()
             token = fresh.token
-        refusal = _refusal(token, remembered.found, address, now_us)
-        if refusal is not None:
-            return refusal
+        attempt = Attempt(token, secret, address, now_us)
+        failed = failed_check(attempt)
+        if failed is not None:
+            return failed.refusal(attempt)
         remembered.last_access_us = now_us
-        return Identity(token, remembered.found.secret.secret_id, address)
-
-
-def _refusal(token: Token, found: Found, address: str | None, now_us: int) -> AuthenticationError | None:
-    """What keeps a known value out, or None. Strangers are not told why a token of ours does not work."""
-    status = token.status_at(now_us)
-    if status is TokenStatus.EXPIRED:
-        return ExpiredTokenError()
-    if status is not TokenStatus.ACTIVE or not found.secret.is_live(now_us):
-        return InvalidTokenError()
-    if token.allowlist:
-        parsed = None if address is None else parse_address(address)
-        if parsed is None or not token.allowlist.contains(parsed):
-            return AddressError(None if parsed is None else str(parsed))
-    return None
+        return Identity(token, secret.secret_id, address)

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from reductauth.actor import Actor
 from reductauth.chosen import ADVISED_LENGTH, KEY, check_value, find_secret, read_key
-from reductauth.clock import Clock, SystemClock
+from reductauth.clock import Clock, system_clock
 from reductauth.configuration import TWIN, Configuration, collect
 from reductauth.draft import TokenDraft
 from reductauth.errors import ConfigurationError
@@ -58,7 +58,7 @@ class Bootstrap:
     @classmethod
     def read(cls, environ: Mapping[str, str], *, disable_auth: bool) -> Bootstrap:
         """Read the environment alone, now. See `of`."""
-        return cls.of(Configuration.read(environ), disable_auth=disable_auth, now_us=SystemClock()())
+        return cls.of(Configuration.read(environ), disable_auth=disable_auth, now_us=system_clock()())
 
     @classmethod
     def of(cls, configuration: Configuration, *, disable_auth: bool, now_us: int) -> Bootstrap:

@@ -5,27 +5,26 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-__all__ = ["Clock", "SystemClock"]
+__all__ = ["Clock", "system_clock"]
 
 Clock = Callable[[], int]
 """Returns now: microseconds since the epoch, UTC."""
 
 
-class SystemClock:
-    """The system's clock, except that it never runs backwards within a process.
+def system_clock() -> Clock:
+    """Make a clock that follows the system's, except that it never runs backwards.
 
     What has expired stays expired when somebody sets the wall clock back.
     """
+    latest_us = 0
+    time_ns = time.time_ns
 
-    __slots__ = ("_latest_us",)
-
-    def __init__(self) -> None:
-        self._latest_us = 0
-
-    def __call__(self) -> int:
-        """Now, or the latest now that was told."""
-        now_us = time.time_ns() // 1_000
-        if now_us < self._latest_us:
-            return self._latest_us
-        self._latest_us = now_us
+    def now() -> int:
+        nonlocal latest_us
+        now_us = time_ns() // 1_000
+        if now_us < latest_us:
+            return latest_us
+        latest_us = now_us
         return now_us
+
+    return now

@@ -79,48 +79,47 @@ class AuthenticationError(AuthError):
     """The caller is nobody that the registry knows, or may not come in now.
 
     `presented` says whether a credential was sent at all (RFC 6750 §3: only then does the challenge
-    carry an error code).
+    carry an error code). `message` stands in the class: a refusal is made for every request of a flood.
     """
 
     presented = True
+    message = "Invalid token"
+
+    def __str__(self) -> str:
+        """Give the message."""
+        return self.message
 
 
 class MissingCredentialError(AuthenticationError):
     """No bearer token in the request."""
 
     presented = False
-
-    def __init__(self) -> None:
-        super().__init__("No bearer token in request header")
+    message = "No bearer token in request header"
 
 
 class SeveralCredentialsError(AuthenticationError):
     """Two credentials in one request: which one is meant cannot be known."""
 
-    def __init__(self) -> None:
-        super().__init__("More than one credential in request")
+    message = "More than one credential in request"
 
 
 class InvalidTokenError(AuthenticationError):
     """No such value; also an inactive, scheduled or revoked token, which a stranger cannot tell apart."""
 
-    def __init__(self) -> None:
-        super().__init__("Invalid token")
-
 
 class ExpiredTokenError(AuthenticationError):
     """Past its expiry, or idle for longer than its ttl."""
 
-    def __init__(self) -> None:
-        super().__init__("Token has expired")
+    message = "Token has expired"
 
 
 class AddressError(AuthenticationError):
     """The client's address is not on the token's allowlist, or cannot be known."""
 
     def __init__(self, address: str | None) -> None:
+        super().__init__(address)
         self.address = address
-        super().__init__(
+        self.message = (
             "Client IP is required for this token"
             if address is None
             else f"Token is not allowed for client IP {address}"

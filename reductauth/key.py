@@ -64,7 +64,10 @@ class RegistryKey:
         aiohttp hands undecodable header bytes over as lone surrogates; they are digested as they came.
         """
         digester = self._digester.copy()
-        digester.update(value.encode("utf-8", "surrogatepass"))
+        try:
+            digester.update(value.encode())
+        except UnicodeEncodeError:
+            digester.update(value.encode("utf-8", "surrogatepass"))
         return digester.digest()
 
     def matches(self, check_value: bytes) -> bool:

@@ -22,6 +22,7 @@ __all__ = [
     "Denied",
     "FullAccess",
     "Policy",
+    "decide_bucket",
 ]
 
 
@@ -93,6 +94,13 @@ class FullAccess:
         return "full access"
 
 
+def decide_bucket(token: Token, action: Action, bucket: str) -> Decision:
+    """Whether `token` may do `action` to `bucket`: for those who need no policy to keep."""
+    if token.permissions.allows(action, bucket):
+        return ALLOWED
+    return Denied(f"Token '{token.name}' doesn't have {action} access to bucket '{bucket}'")
+
+
 @dataclass(frozen=True, slots=True)
 class BucketAccess:
     """Read or write access to one bucket."""
@@ -102,9 +110,7 @@ class BucketAccess:
 
     def decide(self, token: Token) -> Decision:
         """Allow full access, and tokens with a pattern of this action that opens the bucket."""
-        if token.permissions.allows(self.action, self.bucket):
-            return ALLOWED
-        return Denied(f"Token '{token.name}' doesn't have {self.action} access to bucket '{self.bucket}'")
+        return decide_bucket(token, self.action, self.bucket)
 
     def __str__(self) -> str:
         return f"{self.action} {self.bucket}"

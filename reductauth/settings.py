@@ -16,7 +16,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from reductauth.bootstrap import SECRET_VARIABLES, Bootstrap
-from reductauth.clock import SystemClock
+from reductauth.clock import system_clock
 from reductauth.configuration import PREFIX, Configuration, Given, Group
 from reductauth.errors import ConfigurationError, InvalidInputError
 from reductauth.networks import ANYWHERE, NetworkList
@@ -141,7 +141,7 @@ class Settings(BaseModel):
             faults += cls._faults(error, given)
         try:
             disabled = settings.disable_auth if settings else _is_true(given.get("disable_auth"))
-            Bootstrap.of(configuration, disable_auth=disabled, now_us=SystemClock()())
+            Bootstrap.of(configuration, disable_auth=disabled, now_us=system_clock()())
         except ConfigurationError as error:
             faults += error.faults
         faults += cls.further_faults(configuration)

@@ -35,17 +35,20 @@ class UsageKind(IntEnum):
 
 
 class _Tally:
-    __slots__ = ("address", "counts", "day_number", "last_access_us", "token_id")
+    """What one value was used for on one day."""
 
-    def __init__(self, token_id: str, day_number: int) -> None:
+    __slots__ = ("address", "counts", "day_ends_us", "day_starts_us", "last_access_us", "token_id")
+
+    def __init__(self, token_id: str, now_us: int) -> None:
         self.token_id = token_id
-        self.day_number = day_number
+        self.day_starts_us = now_us // _DAY_US * _DAY_US
+        self.day_ends_us = self.day_starts_us + _DAY_US
         self.counts = [0, 0, 0, 0]
         self.last_access_us = 0
         self.address: str | None = None
 
     def delta(self, secret_id: int) -> UsageDelta:
-        day = datetime.fromtimestamp(self.day_number * _DAY_US / _SECOND_US, UTC).date().isoformat()
+        day = datetime.fromtimestamp(self.day_starts_us / _SECOND_US, UTC).date().isoformat()
         read, write, admin, denied = self.counts
         return UsageDelta(
             self.token_id, secret_id, day, read, write, admin, denied, self.last_access_us, self.address
@@ -72,17 +75,17 @@ class UsageMeter:
 
     def count(self, identity: Identity, kind: UsageKind, now_us: int) -> None:
         """Count one request. No I/O."""
-        day_number = now_us // _DAY_US
-        tally = self._tallies.get(identity.secret_id)
-        if tally is None or tally.day_number != day_number:
+        secret_id = identity.secret_id
+        tally = self._tallies.get(secret_id)
+        if tally is None or not tally.day_starts_us <= now_us < tally.day_ends_us:
             if tally is not None:
-                self._waiting.append(tally.delta(identity.secret_id))
-            tally = self._tallies[identity.secret_id] = _Tally(identity.token.token_id, day_number)
+                self._waiting.append(tally.delta(secret_id))
+            tally = self._tallies[secret_id] = _Tally(identity.token.token_id, now_us)
         tally.counts[kind] += 1
         tally.last_access_us = now_us
         tally.address = identity.address
         if identity.token.ttl_seconds is not None:
-            self._hurry(identity.secret_id, identity.token.ttl_seconds, now_us)
+            self._hurry(secret_id, identity.token.ttl_seconds, now_us)
 
     def _hurry(self, secret_id: int, ttl_seconds: int, now_us: int) -> None:
         """Have what other processes know of an idle time be at most a quarter of the ttl behind."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -63,11 +64,7 @@ def _token_of(row: tuple[Any, ...]) -> Token:
     return Token(
         token_id,
         name,
-        Permissions.kept(
-            full_access=full_access == 1,
-            read=() if read == _NOTHING else orjson.loads(read),
-            write=() if write == _NOTHING else orjson.loads(write),
-        ),
+        _permissions_of(full_access, read, write),
         created_at_us,
         updated_at_us,
         created_by,
@@ -82,6 +79,16 @@ def _token_of(row: tuple[Any, ...]) -> Token:
         ANYWHERE if allowlist == _NOTHING else NetworkList.of(orjson.loads(allowlist)),
         last_access_us,
         last_access_ip,
+    )
+
+
+@lru_cache(maxsize=4096)
+def _permissions_of(full_access: int, read: str, write: str) -> Permissions:
+    """Make the permissions of a row; kept, because many tokens may do the same."""
+    return Permissions.kept(
+        full_access=full_access == 1,
+        read=() if read == _NOTHING else orjson.loads(read),
+        write=() if write == _NOTHING else orjson.loads(write),
     )
 
 

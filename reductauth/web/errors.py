@@ -5,6 +5,7 @@ The message stands in the header `x-reduct-error`, where clients look for it, an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
@@ -38,6 +39,7 @@ _STATUS: tuple[tuple[type[AuthError], int], ...] = (
     (StoreUnavailableError, 503),
 )
 
+_DESCRIPTION = re.compile(r"[ !#-\[\]-~]+", re.ASCII)
 _UNPARSABLE = "Unparsable message"
 _MAX_MESSAGE_LENGTH = 500  # clients have limits for a header's line; what they sent may be quoted in it
 
@@ -46,15 +48,15 @@ def error_response(
     status: int, message: str, headers: Mapping[str, str] = MappingProxyType({})
 ) -> web.Response:
     """Render any refusal the way clients of the storage protocol expect it."""
-    body, common = _rendered(_shortened(message))
-    all_headers = common.copy()
-    all_headers.update(headers)
-    return web.Response(status=status, body=body, headers=all_headers)
+    body, all_headers = _rendered(_shortened(message), tuple(headers.items()))
+    return web.Response(status=status, body=body, headers=all_headers.copy())
 
 
 def auth_error_response(error: AuthError) -> web.Response:
     """Render a refusal of this module."""
-    return error_response(_status_of(error), str(error), _headers(error))
+    # mypy takes the __hash__ of instances for the one of their class
+    status, body, headers = _refusal(type(error), _shortened(str(error)))  # type: ignore[arg-type]
+    return web.Response(status=status, body=body, headers=headers.copy())
 
 
 def _shortened(message: str) -> str:
@@ -62,26 +64,35 @@ def _shortened(message: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _rendered(message: str) -> tuple[bytes, CIMultiDict[str]]:
-    """Body and headers of a refusal. Kept, because refusals come in floods; none of them holds a value."""
+def _refusal(kind: type[AuthError], message: str) -> tuple[int, bytes, CIMultiDict[str]]:
+    """Status, body and headers. Kept, because refusals come in floods; none of them holds a value."""
+    status = next((status for known, status in _STATUS if issubclass(kind, known)), 500)
+    return status, *_rendered(message, tuple(_headers(kind, message).items()))
+
+
+def _rendered(message: str, further: tuple[tuple[str, str], ...]) -> tuple[bytes, CIMultiDict[str]]:
     readable = message.encode("utf-8", "replace").decode()  # lone surrogates, from undecodable paths
     headers = CIMultiDict({"x-reduct-error": message if _is_header_value(message) else _UNPARSABLE})
     headers["Content-Type"] = "application/json"
+    headers.update(further)
     return orjson.dumps({"detail": readable.replace('"', "'")}), headers
 
 
-def _status_of(error: AuthError) -> int:
-    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
-
-
-def _headers(error: AuthError) -> dict[str, str]:
-    if isinstance(error, AuthenticationError):
+def _headers(kind: type[AuthError], message: str) -> dict[str, str]:
+    if issubclass(kind, AuthenticationError):
         # RFC 9110 §11.6.1; RFC 6750 §3: no error code where no credential was sent.
-        challenge = 'Bearer error="invalid_token"' if error.presented else "Bearer"
-        return {"www-authenticate": challenge}
-    if isinstance(error, StoreUnavailableError):
-        return {"retry-after": str(error.retry_after_seconds)}
+        return {"www-authenticate": _challenge("invalid_token", message) if kind.presented else "Bearer"}
+    if issubclass(kind, PermissionDeniedError):
+        return {"www-authenticate": _challenge("insufficient_scope", message)}
+    if issubclass(kind, StoreUnavailableError):
+        return {"retry-after": str(kind.retry_after_seconds)}
     return {}
+
+
+def _challenge(code: str, message: str) -> str:
+    """A challenge of RFC 6750 §3, with a description where its grammar has the characters for it."""
+    described = f', error_description="{message}"' if _DESCRIPTION.fullmatch(message) else ""
+    return f'Bearer error="{code}"{described}'
 
 
 def _is_header_value(text: str) -> bool:

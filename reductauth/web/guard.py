@@ -24,7 +24,16 @@ from aiohttp.abc import AbstractView
 
 from reductauth.errors import AuthenticationError, AuthError, PermissionDeniedError
 from reductauth.permissions import Action
-from reductauth.policy import ALLOWED, Anonymous, Authenticated, BucketAccess, Decision, FullAccess, Policy
+from reductauth.policy import (
+    ALLOWED,
+    Anonymous,
+    Authenticated,
+    BucketAccess,
+    Decision,
+    FullAccess,
+    Policy,
+    decide_bucket,
+)
 from reductauth.token import Token
 from reductauth.usage import UsageKind
 from reductauth.web.body import drain, expect_later, let_client_send
@@ -58,10 +67,7 @@ class PathBucketAccess:
 
     def decide_for(self, token: Token, request: web.Request) -> Decision:
         """Whether `token` has the access to this request's bucket."""
-        bucket = request.match_info[self.parameter]
-        if token.permissions.allows(self.action, bucket):
-            return ALLOWED
-        return BucketAccess(self.action, bucket).decide(token)
+        return decide_bucket(token, self.action, request.match_info[self.parameter])
 
     def __str__(self) -> str:
         return f"{self.action} {{{self.parameter}}}"
@@ -165,12 +171,9 @@ def _demand(handler: _Handler, policy: RoutePolicy) -> _Handler:
         try:
             auth = request.app.get(AUTH) or _auth(request)
             now_us = auth.clock()
-            identity = auth.gate.recall(request, now_us)
-            if identity is None:
-                found = await auth.gate.identify(request, now_us)
-                if isinstance(found, AuthenticationError):
-                    return await _refused(request, found)
-                identity = found
+            identity = auth.gate.recall(request, now_us) or await auth.gate.identify(request, now_us)
+            if isinstance(identity, AuthenticationError):
+                return await _refused(request, identity)
             decision = decide(identity.token, request)
             if decision is not ALLOWED and not decision:
                 auth.gate.count(identity, UsageKind.DENIED, now_us)
@@ -227,7 +230,8 @@ def _request_of(target: web.Request | web.View) -> web.Request:
 
 async def _refused(request: web.Request, error: AuthError) -> web.Response:
     response = auth_error_response(error)
-    await drain(request, response)
+    if request.body_exists:
+        await drain(request, response)
     return response
 
 

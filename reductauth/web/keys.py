@@ -22,8 +22,8 @@ __all__ = ["AUTH", "IDENTITY", "RESPONSE_HEADERS", "TOKEN", "Auth", "Gate", "act
 class Gate(Protocol):
     """Who is asking, and a count of what they asked for."""
 
-    def recall(self, request: web.BaseRequest, now_us: int) -> Identity | None:
-        """Find the caller of a request the short way; None if `identify` has to."""
+    def recall(self, request: web.BaseRequest, now_us: int) -> Identity | AuthenticationError | None:
+        """Find the caller of a request, or a reason, the short way; None if `identify` has to."""
         ...
 
     async def identify(self, request: web.BaseRequest, now_us: int) -> Identity | AuthenticationError:

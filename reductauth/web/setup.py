@@ -15,7 +15,7 @@ from reductauth.actor import Identity
 from reductauth.authenticator import Authenticator
 from reductauth.bootstrap import Bootstrap
 from reductauth.buckets import BucketNames
-from reductauth.clock import Clock, SystemClock
+from reductauth.clock import Clock, system_clock
 from reductauth.configuration import Configuration
 from reductauth.disabled import EVERYBODY, DisabledRegistry
 from reductauth.errors import AuthenticationError, ConfigurationError, StoreUnavailableError
@@ -61,7 +61,7 @@ def setup(
         given = Configuration.read(environ) if configuration is None else configuration
         for name in type(settings).unknown_variables(given.environ):
             _logger.warning("environment variable %s is unknown: it changes nothing", name)
-        async with _running(settings, given, clock or SystemClock(), bucket_names) as auth:
+        async with _running(settings, given, clock or system_clock(), bucket_names) as auth:
             for application in applications(app):
                 application[AUTH] = auth
             yield
@@ -89,7 +89,7 @@ class _StoreGate:
         self._client_address = ClientAddress(settings.trusted_proxies, settings.proxy_header)
         self.count = usage.count
 
-    def recall(self, request: web.BaseRequest, now_us: int) -> Identity | None:
+    def recall(self, request: web.BaseRequest, now_us: int) -> Identity | AuthenticationError | None:
         if self._has_proxies:
             return None
         lines = request.headers.getall(hdrs.AUTHORIZATION, ())
@@ -107,7 +107,7 @@ class _StoreGate:
 class _OpenGate:
     """Lets everybody in: authentication is switched off."""
 
-    def recall(self, request: web.BaseRequest, now_us: int) -> Identity | None:  # noqa: ARG002
+    def recall(self, request: web.BaseRequest, now_us: int) -> Identity | AuthenticationError | None:  # noqa: ARG002
         return EVERYBODY
 
     async def identify(self, request: web.BaseRequest, now_us: int) -> Identity | AuthenticationError:  # noqa: ARG002

@@ -27,7 +27,7 @@ from reductauth import bootstrap
 from reductauth.actor import Actor, Identity
 from reductauth.authenticator import Authenticator
 from reductauth.bootstrap import Bootstrap
-from reductauth.clock import SystemClock
+from reductauth.clock import system_clock
 from reductauth.draft import TokenDraft
 from reductauth.errors import ConfigurationError
 from reductauth.networks import NetworkList
@@ -71,11 +71,11 @@ class Started:
 
     def __init__(self, store: SqliteStore) -> None:
         self.store = store
-        self.registry = TokenRegistry(store, store.key, SystemClock())
+        self.registry = TokenRegistry(store, store.key, system_clock())
 
     async def holder(self, value: str) -> str | None:
         """Name the token that a value opens, if it opens one."""
-        found = await Authenticator(self.store, self.store.key).authenticate(value, None, SystemClock()())
+        found = await Authenticator(self.store, self.store.key).authenticate(value, None, system_clock()())
         return found.token.name if isinstance(found, Identity) else None
 
     async def create(self, name: str, **wishes: Any) -> str:
@@ -104,7 +104,7 @@ async def started(folder: Path, environ: Mapping[str, str]) -> AsyncIterator[Sta
     secrets = Bootstrap.read(environ, disable_auth=False)
     store = SqliteStore.open(folder, secrets.key)
     try:
-        await bootstrap.apply(secrets, store, store.key, SystemClock())
+        await bootstrap.apply(secrets, store, store.key, system_clock())
         yield Started(store)
     finally:
         await store.close()
@@ -263,7 +263,7 @@ class TestPinned:
             assert await running.holder(crippled) is None
             assert await running.holder(admin) == "admin"
             token = await running.registry.token("init-token")
-            assert token.is_usable_administrator(SystemClock()()) is True
+            assert token.is_usable_administrator(system_clock()()) is True
 
     async def test_a_deleted_init_token_comes_back_when_it_is_pinned(self, tmp_path: Path) -> None:
         """Pinning, unlike seeding, happens at every start."""
@@ -859,7 +859,7 @@ class TestSilence:
         async with started(tmp_path / "auth", {"RS_API_TOKEN": OLD, "RS_AUTH_KEY": HEX_KEY}) as running:
             minted = await running.registry.create(Actor.environment(), "robot", TokenDraft(permissions=FULL))
             authenticator = Authenticator(running.store, running.store.key)
-            identity = await authenticator.authenticate(OLD, "10.0.0.1", SystemClock()())
+            identity = await authenticator.authenticate(OLD, "10.0.0.1", system_clock()())
             assert isinstance(identity, Identity)
             assert minted.value.startswith("robot-rsat1")
             shown = [

@@ -26,6 +26,8 @@ REDUCTAUTH = [
     # --- the registry
     "reductauth.actor",
     "reductauth.clock",
+    "reductauth.times",
+    "reductauth.admission",
     "reductauth.draft",
     "reductauth.store",
     "reductauth.sqlite.schema",
@@ -41,7 +43,6 @@ REDUCTAUTH = [
     "reductauth.buckets",
     "reductauth.registry",
     "reductauth.disabled",
-    "reductauth.times",
     "reductauth.document",
     "reductauth.configuration",
     "reductauth.chosen",

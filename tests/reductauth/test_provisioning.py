@@ -17,7 +17,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from reductauth.bootstrap import Bootstrap
-from reductauth.clock import SystemClock
+from reductauth.clock import system_clock
 from reductauth.configuration import Configuration
 from reductauth.errors import ConfigurationError
 from reductauth.key import RegistryKey
@@ -54,7 +54,7 @@ def read(
     environ: Mapping[str, str], file: Path | None = None, *, now_us: int | None = None
 ) -> list[DeclaredToken]:
     """Read declared tokens."""
-    now_us = SystemClock()() if now_us is None else now_us
+    now_us = system_clock()() if now_us is None else now_us
     secrets = Bootstrap.of(Configuration.read(environ, file), disable_auth=False, now_us=now_us)
     return list(secrets.tokens)
 
@@ -112,7 +112,7 @@ async def opened(
     """Open a registry that nobody serves."""
     store = SqliteStore.open(data / "auth", key)
     try:
-        yield store, TokenRegistry(store, store.key, SystemClock())
+        yield store, TokenRegistry(store, store.key, system_clock())
     finally:
         await store.close()
 

@@ -171,8 +171,9 @@ async def test_matrix(client: Client, route: Route, caller: str) -> None:
         return
     message = expected[1].format(caller=caller, bucket="home")
     assert (response.status, response.headers["x-reduct-error"]) == (expected[0], message)
-    challenge = {"nobody": "Bearer", "stranger": 'Bearer error="invalid_token"'}.get(caller)
-    assert response.headers.get("www-authenticate") == challenge
+    code = "invalid_token" if response.status == 401 else "insufficient_scope"
+    described = f'Bearer error="{code}", error_description="{message}"'
+    assert response.headers["www-authenticate"] == ("Bearer" if caller == "nobody" else described)
     if method != "HEAD":
         assert await response.json() == {"detail": message}
     assert await state(client) == before

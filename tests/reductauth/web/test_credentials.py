@@ -62,7 +62,8 @@ async def test_credentials_that_are_refused(root: Caller, lines: list[tuple[str,
     given = [(name, text.replace("{value}", str(root.value))) for name, text in lines]
     response = await get_me(root, given)
     assert (response.status, response.headers["x-reduct-error"]) == (401, message)
-    challenge = "Bearer" if message == NONE else 'Bearer error="invalid_token"'
+    code = f'error="invalid_token", error_description="{message}"'
+    challenge = "Bearer" if message == NONE else f"Bearer {code}"
     assert response.headers.getall("www-authenticate") == [challenge]
 
 
