@@ -140,19 +140,17 @@ class Authenticator:
     async def _decide(
         self, remembered: _Remembered, address: str | None, now_us: int
     ) -> Identity | AuthenticationError:
-        token, secret = (
-            remembered.found.token.accessed(remembered.last_access_us, None),
-            remembered.found.secret,
-        )
+        found = remembered.found
+        token = found.token.accessed(remembered.last_access_us, None)
         if token.is_idle(now_us):
             # Another process may have seen it in the meantime, and a usage flush does not move the generation.
             fresh = await self._store.find(remembered.digest)
             if fresh is None:
                 return InvalidTokenError()
-            token = fresh.token
-        attempt = Attempt(token, secret, address, now_us)
+            found, token = fresh, fresh.token
+        attempt = Attempt(token, found.secret, address, now_us)
         failed = failed_check(attempt)
         if failed is not None:
             return failed.refusal(attempt)
         remembered.last_access_us = now_us
-        return Identity(token, secret.secret_id, address)
+        return Identity(found.token, found.secret.secret_id, address)

@@ -136,7 +136,7 @@ async def test_a_good_value(door: Door) -> None:
     "fields", [{}, {"ttl_seconds": 10}, {"allowlist": NetworkList.of(["10.0.0.0/8"])}], ids=str
 )
 async def test_a_caller_is_told_by_value_and_address(door: Door, fields: dict[str, Any]) -> None:
-    """Of a token with two values, who called is the one that was presented, from where it was presented now."""
+    """Of a token with two values: its record as it is kept, the one that was presented, and from where."""
     await door.create("a")
     for value in ("old", "new"):
         await door.choose("a", value)
@@ -149,8 +149,7 @@ async def test_a_caller_is_told_by_value_and_address(door: Door, fields: dict[st
         assert found is not None
         answer = await door.authenticator.authenticate(value, address, NOW_US)
         assert isinstance(answer, Identity)
-        assert (answer.token.name, answer.secret_id) == ("a", found.secret.secret_id)
-        assert answer.address == address
+        assert answer == Identity(found.token, found.secret.secret_id, address)
 
 
 async def test_values_that_are_nobodys(door: Door) -> None:
