@@ -6,8 +6,13 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from reductauth.actor import Actor, Identity
+from reductauth.details import PeriodUsage, TokenDetails
 from reductauth.draft import TokenDraft
+from reductauth.edit import TokenEdit
 from reductauth.errors import AuthenticationOffError
+from reductauth.explanation import Demand, Explanation
+from reductauth.listing import EmptyListing
+from reductauth.periods import Span
 from reductauth.permissions import Permissions
 from reductauth.registry import Minted
 from reductauth.token import Token
@@ -30,6 +35,9 @@ EVERYBODY = Identity(
 class DisabledRegistry:
     """Stands where a `TokenRegistry` would: no tokens, and none can be made."""
 
+    def __init__(self) -> None:
+        self.listing = EmptyListing()
+
     async def tokens(self) -> list[Token]:
         """No tokens."""
         return []
@@ -39,6 +47,24 @@ class DisabledRegistry:
         raise AuthenticationOffError
 
     async def token_by_id(self, token_id: str) -> Token:
+        """Everybody's token."""
+        return EVERYBODY.token
+
+    async def details(self, name: str) -> TokenDetails:
+        """Raise `AuthenticationOffError`."""
+        raise AuthenticationOffError
+
+    async def usage(self, name: str, span: Span) -> tuple[Token, list[PeriodUsage]]:
+        """Raise `AuthenticationOffError`."""
+        raise AuthenticationOffError
+
+    async def details_by_id(self, token_id: str) -> TokenDetails:
+        """Everybody's token, which has no values and of which nothing is counted."""
+        return TokenDetails(EVERYBODY.token)
+
+    async def explain(
+        self, name: str, demand: Demand, address: str | None = None, at_us: int | None = None
+    ) -> Explanation:
         """Raise `AuthenticationOffError`."""
         raise AuthenticationOffError
 
@@ -50,7 +76,23 @@ class DisabledRegistry:
         """Raise `AuthenticationOffError`."""
         raise AuthenticationOffError
 
-    async def rotate(self, actor: Actor, name: str) -> Minted:
+    async def edit(self, actor: Actor, name: str, edit: TokenEdit) -> TokenDetails:
+        """Raise `AuthenticationOffError`."""
+        raise AuthenticationOffError
+
+    async def rotate(self, actor: Actor, name: str, grace_seconds: int = 0) -> Minted:
+        """Raise `AuthenticationOffError`."""
+        raise AuthenticationOffError
+
+    async def rotate_own(self, actor: Actor, grace_seconds: int = 0) -> Minted:
+        """Raise `AuthenticationOffError`."""
+        raise AuthenticationOffError
+
+    async def revoke(self, actor: Actor, name: str) -> TokenDetails:
+        """Raise `AuthenticationOffError`."""
+        raise AuthenticationOffError
+
+    async def revoke_own(self, actor: Actor) -> None:
         """Raise `AuthenticationOffError`."""
         raise AuthenticationOffError
 

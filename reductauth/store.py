@@ -6,12 +6,15 @@ on disk before `change` returns; and from then on no process that shares the sto
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
 from reductauth.actor import Actor
+from reductauth.details import PeriodUsage, TokenDetails
+from reductauth.periods import Span
+from reductauth.query import Page, TokenQuery
 from reductauth.token import Secret, Token
 
 __all__ = ["BucketIntent", "Found", "IntentKind", "Snapshot", "TokenStore", "Transaction", "UsageDelta"]
@@ -45,6 +48,11 @@ class BucketIntent:
     owner: int
     """The process that stated it."""
 
+    @property
+    def suspended(self) -> tuple[str, ...]:
+        """The buckets for which exact entries open nothing while it stands."""
+        return (self.bucket,) if self.new_bucket is None else (self.bucket, self.new_bucket)
+
 
 @dataclass(frozen=True, slots=True)
 class UsageDelta:
@@ -72,8 +80,28 @@ class Snapshot(Protocol):
         """All tokens, by name; one whose row is damaged is passed over, and logged."""
         ...
 
+    def tokens_after(self, name: str, limit: int) -> tuple[list[Token], str | None]:
+        """The next `limit` tokens by name, damaged ones passed over; where to go on after, or None at the end."""
+        ...
+
+    def select(self, query: TokenQuery, now_us: int) -> Page[Token]:
+        """What a query asks for, as of `now_us`."""
+        ...
+
     def token_by_id(self, token_id: str) -> Token | None:
         """The token with this id."""
+        ...
+
+    def secrets(self, token_id: str) -> list[Secret]:
+        """The values of a token, oldest first."""
+        ...
+
+    def details(self, tokens: Sequence[Token], now_us: int) -> list[TokenDetails]:
+        """Each of the tokens with its live values and what it was used for, in their order."""
+        ...
+
+    def usage(self, token_id: str, span: Span) -> list[PeriodUsage]:
+        """The periods in which a token was used, oldest first. A month sums its days and what was folded into it."""
         ...
 
     def bucket_intents(self) -> list[BucketIntent]:
@@ -96,10 +124,6 @@ class Transaction(Snapshot, Protocol):
         """The tokens with an exact entry for the bucket."""
         ...
 
-    def secrets(self, token_id: str) -> list[Secret]:
-        """The values of a token, oldest first."""
-        ...
-
     def has_usable_administrator(self, now_us: int) -> bool:
         """Whether any token is one (see `Token.is_usable_administrator`)."""
         ...
@@ -120,6 +144,10 @@ class Transaction(Snapshot, Protocol):
         """Give a token one more value, by its digest."""
         ...
 
+    def retire_secrets(self, token_id: str, expires_at_us: int) -> None:
+        """Let the values of a token that had no end work until then; those that had one end at once."""
+        ...
+
     def remove_secrets(self, token_id: str) -> None:
         """End all values of a token."""
         ...
@@ -130,6 +158,18 @@ class Transaction(Snapshot, Protocol):
 
     def add_usage(self, deltas: Iterable[UsageDelta]) -> None:
         """Add counters and move last accesses forward; tokens and values that are gone are passed over."""
+        ...
+
+    def fold_usage(self, before_day: str, limit: int) -> int:
+        """Fold counters of days before `before_day` into their months, at most `limit`; return how many."""
+        ...
+
+    def remove_ended_secrets(self, now_us: int, limit: int) -> int:
+        """Forget values whose period of grace is over, at most `limit`; return how many."""
+        ...
+
+    def ended_tokens(self, by_us: int, limit: int) -> list[Token]:
+        """Tokens, but no provisioned ones, that were revoked or had expired (idle too) by `by_us`, at most `limit`."""
         ...
 
     def add_bucket_intent(

@@ -5,6 +5,7 @@ Times are whole microseconds since the epoch, UTC (`_us`). `now` is always an ar
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -111,8 +112,20 @@ class Token:
             and not self.allowlist
         )
 
+    def without_buckets(self, buckets: Iterable[str]) -> Token:
+        """The same without exact entries for these buckets."""
+        permissions = self.permissions
+        for bucket in buckets:
+            permissions = permissions.without_bucket(bucket)
+        return replace(self, permissions=permissions)
+
     def accessed(self, at_us: int, address: str | None) -> Token:
         """The same with a later last access; an earlier one changes nothing."""
         if self.last_access_us is not None and at_us <= self.last_access_us:
             return self
         return replace(self, last_access_us=at_us, last_access_ip=address)
+
+    def revoked(self, at_us: int) -> Token:
+        """The same, ended for good at `at_us`; an earlier expiry stays."""
+        ends_at_us = at_us if self.expires_at_us is None else min(at_us, self.expires_at_us)
+        return replace(self, active=False, expires_at_us=ends_at_us, revoked_at_us=at_us, updated_at_us=at_us)

@@ -6,14 +6,13 @@ import sqlite3
 from collections.abc import Iterable
 
 from reductauth.actor import Actor
-from reductauth.sqlite.reader import SqliteSnapshot
-from reductauth.sqlite.rows import SECRET_COLUMNS, secret_of, values_of
+from reductauth.periods import month_of
+from reductauth.sqlite.reader import KEY_OF_ID, SqliteSnapshot
+from reductauth.sqlite.rows import values_of
 from reductauth.store import BucketIntent, IntentKind, UsageDelta
-from reductauth.token import Secret, Token
+from reductauth.token import Token
 
 __all__ = ["SqliteTransaction"]
-
-_KEY_OF_ID = "(SELECT key FROM tokens WHERE id = ?)"
 
 _ADMINISTRATOR = """
 SELECT 1 FROM tokens
@@ -30,6 +29,22 @@ SELECT key, ?, ?, ?, ?, ? FROM tokens WHERE id = ?
 ON CONFLICT (token_key, period) DO UPDATE SET
     read = read + excluded.read, write = write + excluded.write,
     admin = admin + excluded.admin, denied = denied + excluded.denied
+"""
+
+
+_FOLDED = """
+INSERT INTO usage (token_key, period, read, write, admin, denied) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (token_key, period) DO UPDATE SET
+    read = read + excluded.read, write = write + excluded.write,
+    admin = admin + excluded.admin, denied = denied + excluded.denied
+"""
+
+# The same as `Token.is_expired`, for tokens that were revoked too.
+_ENDED = """
+is_provisioned = 0 AND (
+    revoked_at_us <= ? OR expires_at_us <= ?
+    OR (? - max(created_at_us, coalesce(last_access_us, 0))) / 1000000 > ttl_seconds
+) LIMIT ?
 """
 
 
@@ -61,13 +76,6 @@ class SqliteTransaction(SqliteSnapshot):
             bucket,
         )
 
-    def secrets(self, token_id: str) -> list[Secret]:
-        """The values of a token, oldest first."""
-        rows = self._connection.execute(
-            f"SELECT {SECRET_COLUMNS} FROM secrets WHERE token_key = {_KEY_OF_ID} ORDER BY id", (token_id,)
-        )
-        return [secret_of(row) for row in rows]
-
     def has_usable_administrator(self, now_us: int) -> bool:
         """Whether any token is one."""
         return self._connection.execute(_ADMINISTRATOR, (now_us,)).fetchone() is not None
@@ -93,13 +101,24 @@ class SqliteTransaction(SqliteSnapshot):
     def add_secret(self, token_id: str, digest: bytes, created_at_us: int) -> None:
         """Give a token one more value, by its digest."""
         self._connection.execute(
-            f"INSERT INTO secrets (token_key, digest, key_id, created_at_us) VALUES ({_KEY_OF_ID}, ?, ?, ?)",
+            f"INSERT INTO secrets (token_key, digest, key_id, created_at_us) VALUES ({KEY_OF_ID}, ?, ?, ?)",
             (token_id, digest, self._key_id, created_at_us),
         )
 
+    def retire_secrets(self, token_id: str, expires_at_us: int) -> None:
+        """Let the values of a token that had no end work until then; those that had one end at once."""
+        of_token = f"token_key = {KEY_OF_ID}"
+        self._connection.execute(
+            f"DELETE FROM secrets WHERE {of_token} AND expires_at_us IS NOT NULL", (token_id,)
+        )
+        self._connection.execute(
+            f"UPDATE secrets SET expires_at_us = ? WHERE {of_token}", (expires_at_us, token_id)
+        )
+        self.invalidates = True
+
     def remove_secrets(self, token_id: str) -> None:
         """End all values of a token."""
-        self._connection.execute(f"DELETE FROM secrets WHERE token_key = {_KEY_OF_ID}", (token_id,))
+        self._connection.execute(f"DELETE FROM secrets WHERE token_key = {KEY_OF_ID}", (token_id,))
         self.invalidates = True
 
     def audit(self, at_us: int, actor: Actor, action: str, token: Token) -> None:
@@ -131,6 +150,32 @@ class SqliteTransaction(SqliteSnapshot):
                 " WHERE id = ? AND (last_access_us IS NULL OR last_access_us < ?)",
                 (*access, delta.secret_id, delta.last_access_us),
             )
+
+    def fold_usage(self, before_day: str, limit: int) -> int:
+        """Fold counters of old days into their months."""
+        days = self._connection.execute(
+            "SELECT token_key, period, read, write, admin, denied FROM usage"
+            " WHERE length(period) = 10 AND period < ? ORDER BY period LIMIT ?",
+            (before_day, limit),
+        ).fetchall()
+        self._connection.executemany(_FOLDED, [(key, month_of(day), *counts) for key, day, *counts in days])
+        self._connection.executemany(
+            "DELETE FROM usage WHERE token_key = ? AND period = ?", [d[:2] for d in days]
+        )
+        return len(days)
+
+    def remove_ended_secrets(self, now_us: int, limit: int) -> int:
+        """Forget values whose period of grace is over."""
+        removed = self._connection.execute(
+            "DELETE FROM secrets WHERE id IN (SELECT id FROM secrets WHERE expires_at_us <= ? LIMIT ?)",
+            (now_us, limit),
+        ).rowcount
+        self.invalidates |= removed > 0
+        return removed
+
+    def ended_tokens(self, by_us: int, limit: int) -> list[Token]:
+        """Tokens that had ended by a time."""
+        return self._many(_ENDED, by_us, by_us, by_us, limit)
 
     def add_bucket_intent(
         self, kind: IntentKind, bucket: str, new_bucket: str | None, at_us: int

@@ -7,20 +7,25 @@ reads yet: `usage_of` reads them.
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from operator import methodcaller
 from typing import Any, ClassVar
 
 import pytest
 
+from reductauth.details import NOT_USED, TokenDetails, UsageCounts, UsageTotals
 from reductauth.errors import StoreUnavailableError
 from reductauth.networks import NetworkList
+from reductauth.periods import PeriodKind, Span
 from reductauth.permissions import Action, Permissions, Role
+from reductauth.query import SortKey, TokenQuery
 from reductauth.store import Found, IntentKind, Snapshot, TokenStore, Transaction, UsageDelta
-from reductauth.token import Secret, Token
+from reductauth.token import Secret, Token, TokenStatus
 
 __all__ = [
     "ADMINISTRATOR",
@@ -101,6 +106,13 @@ class Gate:
         await self._change
 
 
+async def selected(store: TokenStore, query: TokenQuery) -> list[str]:
+    """Name the tokens that a query finds; the count agrees."""
+    page = await store.read(lambda snapshot: snapshot.select(query, NOW_US))
+    assert page.found == len(page.rows)
+    return [token.name for token in page.rows]
+
+
 EVERYTHING = make_token(
     "everything",
     permissions=Permissions.of(read=["b", "a", "prefix*", "$system"], write=["*"]),
@@ -131,16 +143,101 @@ USABLE_ADMINISTRATOR: list[tuple[str, dict[str, Any], bool]] = [
     ("allowlist", {"allowlist": NetworkList.of(["0.0.0.0/0"])}, False),
 ]
 
+DESCRIPTIONS = {
+    "a": "Dashboard in the HALL",
+    "b": "straße, 100%_done",
+    "c": "Hall of the board",
+    "d": "\N{GREEK CAPITAL LETTER SIGMA}\N{GREEK CAPITAL LETTER ALPHA}\N{GREEK CAPITAL LETTER SIGMA}",
+    "E": "nothing\0hidden [x] * ?",
+}
+SEARCHES = [
+    ("hall", "ac"),
+    ("Hall BOARD", "ac"),
+    ("hall dash", "a"),
+    ("hallin", ""),
+    ("STRASSE", "b"),
+    ("100%", "b"),
+    ("1%", ""),
+    ("%_", "b"),
+    ("h_ll", ""),
+    ("\N{GREEK SMALL LETTER FINAL SIGMA}", "d"),
+    ("e", "Eabc"),
+    ("e nothing", "E"),
+    ("*", "E"),
+    ("[x]", "E"),
+    ("?", "E"),
+    ("g\0h", "E"),
+    ("g\0x", ""),
+    ("'", ""),
+    ("", "Eabcd"),
+]
+
+SORTED: dict[str, dict[str, Any]] = {
+    "a": {"created_at_us": NOW_US - 1, "updated_at_us": NOW_US + 1, "active": False},
+    "b": {"created_at_us": NOW_US - 3, "expires_at_us": NOW_US + 5},
+    "c": {"created_at_us": NOW_US - 1, "updated_at_us": NOW_US - 1, "expires_at_us": NOW_US},
+    "d": {"created_at_us": NOW_US - 2, "valid_from_us": NOW_US + 1},
+    "e": {"revoked_at_us": NOW_US, "expires_at_us": NOW_US},
+}
+# a inactive, b active, c expired, d scheduled, e revoked; b was used after c, the others never.
+SORTINGS = [
+    (SortKey.NAME, "abcde", "edcba"),
+    (SortKey.CREATED_AT, "bdace", "eacdb"),
+    (SortKey.UPDATED_AT, "cbdea", "abdec"),
+    (SortKey.LAST_ACCESS, "cbade", "adebc"),
+    (SortKey.EXPIRES_AT, "cebad", "adbce"),
+    (SortKey.STATUS, "bcaed", "deacb"),
+]
+
+DAYS = {
+    "2026-11-30": 1,
+    "2026-12-01": 10,
+    "2026-12-31": 100,
+    "2027-01-02": 1_000,
+    "2027-01-15": 10_000,
+}
+SPANS = [
+    (Span(), DAYS),
+    (Span(PeriodKind.DAY, "2026-12-01"), {day: DAYS[day] for day in sorted(DAYS)[1:]}),
+    (Span(PeriodKind.DAY, "2026-12-02", "2026-12-31"), {"2026-12-31": 100}),
+    (Span(PeriodKind.DAY, None, "2026-11-30"), {"2026-11-30": 1}),
+    (Span(PeriodKind.DAY, "2027-01-03", "2027-01-14"), {}),
+    (Span(PeriodKind.MONTH), {"2026-11": 1, "2026-12": 110, "2027-01": 11_000}),
+    (Span(PeriodKind.MONTH, "2026-12"), {"2026-12": 110, "2027-01": 11_000}),
+    (Span(PeriodKind.MONTH, "2026-11", "2026-12"), {"2026-11": 1, "2026-12": 110}),
+]
+
+# What a token is, and whether it had ended by now.
+ENDED: list[tuple[str, dict[str, Any], bool]] = [
+    ("plain", {}, False),
+    ("inactive", {"active": False}, False),
+    ("revoked", {"revoked_at_us": NOW_US}, True),
+    ("revoked since", {"revoked_at_us": NOW_US + 1}, False),
+    ("expired", {"expires_at_us": NOW_US}, True),
+    ("expires", {"expires_at_us": NOW_US + 1}, False),
+    ("idle", {"ttl_seconds": 5, "created_at_us": NOW_US - 6 * SECOND_US}, True),
+    ("about to be idle", {"ttl_seconds": 5, "created_at_us": NOW_US - 6 * SECOND_US + 1}, False),
+    (
+        "used lately",
+        {"ttl_seconds": 5, "created_at_us": NOW_US - DAY_US, "last_access_us": NOW_US - SECOND_US},
+        False,
+    ),
+    ("provisioned", {"is_provisioned": True, "revoked_at_us": NOW_US, "expires_at_us": NOW_US}, False),
+]
+
 # What is done to the registry with the tokens `one` (value "v") and `two`, and whether caches must notice.
 GENERATION: list[tuple[str, Work, bool]] = [
     ("create", lambda t: t.add(make_token("new")), False),
     ("another value", lambda t: t.add_secret("id-of-one", digest_of("v2"), NOW_US), False),
     ("usage", lambda t: t.add_usage([used("id-of-one", 1, read=1, last_access_us=NOW_US)]), False),
     ("seeded", lambda t: t.mark_seeded(), False),
+    ("folding", lambda t: t.fold_usage("2100-01-01", 10), False),
+    ("no value out of grace", lambda t: t.remove_ended_secrets(NOW_US, 10), False),
     ("reads", lambda t: (t.tokens(), t.secrets("id-of-one"), t.bucket_intents()), False),
     ("replace", lambda t: t.replace(make_token("one", active=False)), True),
     ("remove", lambda t: t.remove("id-of-two"), True),
     ("values ended", lambda t: t.remove_secrets("id-of-one"), True),
+    ("values retired", lambda t: t.retire_secrets("id-of-one", NOW_US), True),
     ("intent", lambda t: t.add_bucket_intent(IntentKind.REMOVE, "b", None, NOW_US), True),
 ]
 
@@ -246,6 +343,28 @@ class StoreContract(ABC):
         assert await store.find(digest_of("v1")) is None
         assert await store.find(digest_of("v2")) is None
         assert await store.change(lambda t: t.secrets("id-of-a")) == []
+
+    async def test_values_that_are_retired(self, store: TokenStore) -> None:
+        """The value without an end gets one, those that had one end at once, another token's are left alone."""
+        await add(store, make_token("a"), "v1")
+        await add(store, make_token("b"), "other")
+        await store.change(lambda t: t.retire_secrets("id-of-a", NOW_US + 5))
+        await store.change(lambda t: t.add_secret("id-of-a", digest_of("v2"), NOW_US + 1))
+        first, second = await store.change(lambda t: t.secrets("id-of-a"))
+        assert first == Secret(first.secret_id, NOW_US, NOW_US + 5)
+        assert second == Secret(second.secret_id, NOW_US + 1)
+        await store.change(lambda t: t.retire_secrets("id-of-a", NOW_US + 9))
+        assert await store.find(digest_of("v1")) is None
+        assert (await found(store, "v2")).secret == replace(second, expires_at_us=NOW_US + 9)
+        assert (await found(store, "other")).secret.expires_at_us is None
+
+    async def test_an_administrator_whose_value_ends_is_of_no_use(self, store: TokenStore) -> None:
+        """A value in its grace does not count: for good is not until then."""
+        await add(store, make_token("a", permissions=ADMINISTRATOR), "v1")
+        await store.change(lambda t: t.retire_secrets("id-of-a", NOW_US + DAY_US))
+        assert not await store.change(lambda t: t.has_usable_administrator(NOW_US))
+        await store.change(lambda t: t.add_secret("id-of-a", digest_of("v2"), NOW_US))
+        assert await store.change(lambda t: t.has_usable_administrator(NOW_US))
 
     async def test_secret_ids_are_not_used_again(self, store: TokenStore) -> None:
         """A value's id never comes back: what is still counted for a dead value reaches nobody."""
@@ -508,6 +627,178 @@ class StoreContract(ABC):
             seen.append(one.generation())
         assert seen == sorted(set(seen))
 
+    # -- details --------------------------------------------------------------------------------------------
+
+    async def test_details(self, store: TokenStore) -> None:
+        """Live values oldest first, and usage as of now; of several tokens in the order asked for."""
+        await add(store, make_token("a"), "v1", "v2")
+        await add(store, make_token("b"), "w")
+        await add(store, make_token("c"))
+        v1, v2 = [secret.secret_id for secret in await store.read(lambda s: s.secrets("id-of-a"))]
+        deltas = [
+            used("id-of-a", v1, day="2026-12-31", read=1),
+            used("id-of-a", v1, day="2027-01-14", read=10, write=1, last_access_us=NOW_US - DAY_US),
+            used("id-of-a", v2, day="2027-01-15", read=100, admin=2, denied=3, last_access_us=NOW_US),
+            used("id-of-a", v2, day="2027-02-01", read=1_000),
+        ]
+        await store.change(lambda t: t.add_usage(deltas))
+
+        def details(snapshot: Snapshot) -> list[TokenDetails]:
+            tokens = {token.name: token for token in snapshot.tokens()}
+            return snapshot.details([tokens["c"], tokens["a"], tokens["b"]], NOW_US)
+
+        for found_details in (await store.read(details), await store.change(details)):
+            c, a, b = found_details
+            assert [one.token.name for one in (a, b, c)] == ["a", "b", "c"]
+            assert [(secret.secret_id, secret.uses) for secret in a.secrets] == [(v1, 12), (v2, 1_105)]
+            assert a.secrets[1].last_access_us == NOW_US
+            assert a.usage == UsageTotals(
+                total=UsageCounts(read=1_111, write=1, admin=2, denied=3),
+                today=UsageCounts(read=100, admin=2, denied=3),
+                this_month=UsageCounts(read=110, write=1, admin=2, denied=3),
+            )
+            assert [len(one.secrets) for one in (b, c)] == [1, 0]
+            assert b.usage == c.usage == NOT_USED
+        assert await store.read(lambda s: s.details([], NOW_US)) == []
+
+    # -- queries --------------------------------------------------------------------------------------------
+
+    async def test_tokens_after_a_name(self, store: TokenStore) -> None:
+        """All tokens in steps, by name, with the name to go on after; the end is told."""
+        for name in ("b", "B", "a", "c", "a.b"):
+            await add(store, make_token(name))
+        steps, last = [], ""
+        while last is not None:
+            tokens, last = await store.read(methodcaller("tokens_after", last, 2))
+            steps.append([token.name for token in tokens])
+        assert steps == [["B", "a"], ["a.b", "b"], ["c"]]
+        assert await store.read(methodcaller("tokens_after", "c", 2)) == ([], None)
+
+    async def test_a_page(self, store: TokenStore) -> None:
+        """Limit and offset cut a page out; what was found and what there is are counted."""
+        for number in range(10):
+            await add(store, make_token(f"t{number}", description="odd" if number % 2 else "even"))
+        query = TokenQuery(words=("odd",), limit=2, offset=3)
+        page = await store.read(lambda snapshot: snapshot.select(query, NOW_US))
+        assert ([token.name for token in page.rows], page.found, page.total) == (["t7", "t9"], 5, 10)
+        beyond = await store.read(lambda s: s.select(replace(query, offset=2**63 - 1), NOW_US))
+        assert (beyond.rows, beyond.found, beyond.total) == ([], 5, 10)
+
+    @pytest.mark.parametrize(("text", "names"), SEARCHES)
+    async def test_search(self, store: TokenStore, text: str, names: str) -> None:
+        """Each word is somewhere in the name or the description, in any case; no character is a wildcard."""
+        for name, description in DESCRIPTIONS.items():
+            await add(store, make_token(name, description=description))
+        words = tuple(text.casefold().split())
+        assert "".join(await selected(store, TokenQuery(words=words))) == names
+
+    async def test_a_token_by_its_id(self, store: TokenStore) -> None:
+        """An id names one token exactly."""
+        await add(store, make_token("a"))
+        await add(store, make_token("b"))
+        assert await selected(store, TokenQuery(token_id="id-of-b")) == ["b"]
+        assert await selected(store, TokenQuery(token_id="id-of-_")) == []
+
+    async def test_status_is_the_tokens_own(self, store: TokenStore) -> None:
+        """For every combination of what makes a status, a query finds what the token says of itself."""
+        times = (None, NOW_US - 1, NOW_US, NOW_US + 1)
+        idle = [
+            (ttl_seconds, NOW_US - created * SECOND_US - created_us, accessed)
+            for ttl_seconds in (None, 1, 60)
+            for created in (0, 1, 60, 61, -1)
+            for created_us in (-1, 0, 1)
+            for accessed in (None, NOW_US - 61 * SECOND_US, NOW_US - 2 * SECOND_US + 1, NOW_US + SECOND_US)
+        ]
+        shapes = [
+            {"revoked_at_us": r, "expires_at_us": e, "active": a, "valid_from_us": v}
+            for r, e, a, v in product((None, NOW_US), times, (True, False), times)
+        ]
+        tokens = {
+            name: make_token(name, ttl_seconds=ttl, created_at_us=created, last_access_us=accessed, **shape)
+            for name, (shape, (ttl, created, accessed)) in (
+                (f"t{number:05}", combination)
+                for number, combination in enumerate(
+                    [*product(shapes, idle[::7]), *product(shapes[:1] + shapes[5:6], idle)]
+                )
+            )
+        }
+
+        def work(transaction: Transaction) -> None:
+            for token in tokens.values():
+                transaction.add(token)
+                access = used(token.token_id, 0, last_access_us=token.last_access_us)
+                transaction.add_usage([access])
+
+        await store.change(work)
+        told: set[TokenStatus] = set()
+        for status in TokenStatus:
+            query = TokenQuery(statuses=frozenset({status}), limit=100_000)
+            expected = [name for name, token in tokens.items() if token.status_at(NOW_US) is status]
+            assert await selected(store, query) == expected
+            told |= {status} if expected else set()
+        assert told == set(TokenStatus)
+        two = TokenQuery(
+            statuses=frozenset({TokenStatus.ACTIVE, TokenStatus.SCHEDULED}),
+            sort=SortKey.STATUS,
+            limit=100_000,
+        )
+        found_statuses = [tokens[name].status_at(NOW_US) for name in await selected(store, two)]
+        assert found_statuses == sorted(found_statuses)
+        assert set(found_statuses) == two.statuses
+
+    async def test_who_can_reach_a_bucket(self, store: TokenStore) -> None:
+        """For every bucket and action, a query finds the tokens whose permissions allow it, and no others."""
+        chance = random.Random(7)  # noqa: S311 - the same tokens every time
+        names = ["".join(letters) for n in (1, 2, 3) for letters in product("aA_-", repeat=n)]
+        buckets = [*names, *(f"${name}" for name in names[:20])]
+        patterns = ["*", *buckets, *(f"{name}*" for name in names)]
+        grants = {
+            f"t{number:03}": Permissions.of(
+                full_access=chance.random() < 0.03,
+                read=chance.sample(patterns, chance.randrange(4)),
+                write=chance.sample(patterns, chance.randrange(4)),
+            )
+            for number in range(300)
+        }
+
+        def work(transaction: Transaction) -> None:
+            for name, permissions in grants.items():
+                transaction.add(make_token(name, permissions=permissions))
+
+        await store.change(work)
+        for bucket in buckets:
+            for action in (None, *Action):
+                actions = tuple(Action) if action is None else (action,)
+                expected = [
+                    name
+                    for name, permissions in grants.items()
+                    if any(permissions.allows(one, bucket) for one in actions)
+                ]
+                query = TokenQuery(bucket=bucket, action=action, limit=1_000)
+                assert await selected(store, query) == expected, (bucket, action)
+
+    @pytest.mark.parametrize(("sort", "ascending", "descending"), SORTINGS)
+    async def test_sorting(self, store: TokenStore, sort: SortKey, ascending: str, descending: str) -> None:
+        """By each key, nothing at the end; the other way round nothing comes first; ties by name both ways."""
+        for name, fields in SORTED.items():
+            await add(store, make_token(name, **fields))
+        seen = [used(f"id-of-{name}", 0, last_access_us=NOW_US - 5 * (name == "c")) for name in "bc"]
+        await store.change(lambda t: t.add_usage(seen))
+        assert "".join(await selected(store, TokenQuery(sort=sort))) == ascending
+        assert "".join(await selected(store, TokenQuery(sort=sort, descending=True))) == descending
+
+    async def test_conditions_are_combined(self, store: TokenStore) -> None:
+        """A token must meet all of them."""
+        reader = Permissions.of(read=["data"])
+        await add(store, make_token("a", permissions=reader, description="hall"))
+        await add(store, make_token("b", permissions=reader, description="hall", active=False))
+        await add(store, make_token("c", permissions=reader, description="roof"))
+        await add(store, make_token("d", description="hall"))
+        query = TokenQuery(
+            words=("hall",), bucket="data", action=Action.READ, statuses=frozenset({TokenStatus.ACTIVE})
+        )
+        assert await selected(store, query) == ["a"]
+
     # -- bucket intents -------------------------------------------------------------------------------------
 
     @pytest.mark.parametrize(
@@ -585,6 +876,78 @@ class StoreContract(ABC):
         }
         secrets = await store.change(lambda t: t.secrets("id-of-a"))
         assert {secret.secret_id: secret.uses for secret in secrets} == {v: 1_110, w: 10}
+
+    @pytest.mark.parametrize(("span", "periods"), SPANS)
+    async def test_usage_by_period(self, store: TokenStore, span: Span, periods: dict[str, int]) -> None:
+        """Days as they are, months as the sum of theirs; both ends of a span are part of it; oldest first."""
+        await add(store, make_token("a"), "v")
+        await add(store, make_token("b"), "w")
+        deltas = [used("id-of-a", 0, day=day, read=reads, denied=1) for day, reads in DAYS.items()]
+        await store.change(lambda t: t.add_usage(deltas))
+        usage = await store.read(lambda snapshot: snapshot.usage("id-of-a", span))
+        assert {one.period: one.counts.read for one in usage} == periods
+        assert [one.period for one in usage] == list(periods)
+        assert all(one.counts.denied > 0 == one.counts.admin for one in usage)
+        assert await store.read(lambda snapshot: snapshot.usage("id-of-b", span)) == []
+
+    async def test_folding(self, store: TokenStore) -> None:
+        """Days before a day become part of their month, in batches; no sum changes, and late counts are added."""
+        await add(store, make_token("a"), "v")
+        await add(store, make_token("b"), "w")
+        for name in "ab":
+            deltas = [used(f"id-of-{name}", 0, day=day, read=reads) for day, reads in DAYS.items()]
+            await store.change(methodcaller("add_usage", deltas))
+        months = Span(PeriodKind.MONTH)
+        before = await store.read(lambda s: (s.usage("id-of-a", months), s.details(s.tokens(), NOW_US)))
+        folded = [await store.change(methodcaller("fold_usage", "2027-01-02", 4)) for _ in range(3)]
+        assert folded == [4, 2, 0]
+        assert await self.usage_of(store, "a") == {
+            "2026-11": (1, 0, 0, 0),
+            "2026-12": (110, 0, 0, 0),
+            "2027-01-02": (1_000, 0, 0, 0),
+            "2027-01-15": (10_000, 0, 0, 0),
+        }
+        after = await store.read(lambda s: (s.usage("id-of-a", months), s.details(s.tokens(), NOW_US)))
+        assert after == before
+        days = await store.read(lambda s: s.usage("id-of-a", Span()))
+        assert [one.period for one in days] == ["2027-01-02", "2027-01-15"]
+        await store.change(lambda t: t.add_usage([used("id-of-a", 0, day="2026-12-31", read=5)]))
+        assert await store.change(lambda t: t.fold_usage("2027-01-03", 100)) == 3
+        assert (await self.usage_of(store, "a"))["2026-12"] == (115, 0, 0, 0)
+        assert (await self.usage_of(store, "a"))["2027-01"] == (1_000, 0, 0, 0)
+        january = await store.read(lambda s: s.usage("id-of-a", Span(PeriodKind.MONTH, "2027-01")))
+        assert [(one.period, one.counts.read) for one in january] == [("2027-01", 11_000)]
+
+    async def test_values_whose_grace_is_over(self, store: TokenStore) -> None:
+        """They are forgotten, in batches; those that still work, or have no end, are not."""
+        for name in "abc":
+            await add(store, make_token(name), f"old-{name}")
+            await store.change(methodcaller("retire_secrets", f"id-of-{name}", NOW_US + (name == "c")))
+            await store.change(methodcaller("add_secret", f"id-of-{name}", digest_of(f"new-{name}"), NOW_US))
+        generation = store.generation()
+        removed = [await store.change(lambda t: t.remove_ended_secrets(NOW_US, 1)) for _ in range(3)]
+        assert removed == [1, 1, 0]
+        assert store.generation() != generation
+        left = [await store.find(digest_of(f"old-{name}")) is not None for name in "abc"]
+        assert left == [False, False, True]
+        for name in "abc":
+            await found(store, f"new-{name}")
+
+    @pytest.mark.parametrize(("fields", "ended"), [pytest.param(f, e, id=name) for name, f, e in ENDED])
+    async def test_ended_tokens(self, store: TokenStore, fields: dict[str, Any], ended: bool) -> None:
+        """Those that were revoked, had expired or were idle by then, but none that the deployment declares."""
+        await add(store, make_token("a", **fields))
+        if "last_access_us" in fields:
+            seen = used("id-of-a", 0, last_access_us=fields["last_access_us"])
+            await store.change(lambda t: t.add_usage([seen]))
+        names = [token.name for token in await store.change(lambda t: t.ended_tokens(NOW_US, 10))]
+        assert names == (["a"] if ended else [])
+
+    async def test_ended_tokens_come_in_batches(self, store: TokenStore) -> None:
+        """No more than were asked for."""
+        for number in range(5):
+            await add(store, make_token(f"t{number}", revoked_at_us=NOW_US))
+        assert len(await store.change(lambda t: t.ended_tokens(NOW_US, 3))) == 3
 
     async def test_usage_without_an_access_counts(self, store: TokenStore) -> None:
         """Requests of which only the number is known are counted for the day and for the value."""
