@@ -10,5 +10,9 @@ pytest_plugins = ["reductauth.testing"]
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--rounds`."""
     parser.addoption(
-        "--rounds", type=int, default=None, metavar="N", help="go on for N rounds where tests are as long as one likes"
+        "--rounds",
+        type=int,
+        default=None,
+        metavar="N",
+        help="go on for N rounds where tests are as long as one likes",
     )

@@ -47,19 +47,32 @@ class Client:
         self.history.requests.append((name, Recorded(sent_ns, answered_ns, asked, work, answer)))
 
     def create(self, name: str, caller: str, wish: dict[str, Any]) -> None:
-        work: Work = lambda model, told: model.create(caller, name, wish, told)
         permissions = {key: field for key, field in wish.items() if key == "full_access"}
         rest = {key: field for key, field in wish.items() if key != "full_access"}
-        self.ask(name, "POST", f"/tokens/{name}", caller, work, {"permissions": permissions, **rest})
+        self.ask(
+            name,
+            "POST",
+            f"/tokens/{name}",
+            caller,
+            lambda model, told: model.create(caller, name, wish, told),
+            {"permissions": permissions, **rest},
+        )
 
     def edit(self, name: str, caller: str, patch: dict[str, Any]) -> None:
-        work: Work = lambda model, _: model.edit(caller, name, patch)
         body = {"permissions": patch} if "full_access" in patch else patch
-        self.ask(name, "PATCH", f"/tokens/{name}", caller, work, body)
+        self.ask(
+            name, "PATCH", f"/tokens/{name}", caller, lambda model, _: model.edit(caller, name, patch), body
+        )
 
     def rotate(self, name: str, caller: str, grace_seconds: int) -> None:
-        work: Work = lambda model, told: model.rotate(caller, name, grace_seconds, told)
-        self.ask(name, "POST", f"/tokens/{name}/rotate", caller, work, {"grace_seconds": grace_seconds})
+        self.ask(
+            name,
+            "POST",
+            f"/tokens/{name}/rotate",
+            caller,
+            lambda model, told: model.rotate(caller, name, grace_seconds, told),
+            {"grace_seconds": grace_seconds},
+        )
 
     def rotate_me(self, name: str, caller: str) -> None:
         self.ask(name, "POST", "/me/rotate", caller, lambda model, told: model.rotate_me(caller, 0, told))
@@ -74,8 +87,7 @@ class Client:
         self.ask(name, "DELETE", f"/tokens/{name}", caller, lambda model, _: model.delete(caller, name))
 
     def show(self, name: str, caller: str) -> None:
-        work: Work = lambda model, _: model.show(caller, name)
-        self.ask(name, "GET", f"/tokens/{name}?view=full", caller, work)
+        self.ask(name, "GET", f"/tokens/{name}?view=full", caller, lambda model, _: model.show(caller, name))
 
     def enter(self, name: str, caller: str) -> None:
         self.ask(name, "GET", "/me", caller, lambda model, _: model.enter(caller))
@@ -88,7 +100,8 @@ def recorded(urls: Sequence[str], seed: int, history: History, work: Callable[[C
     def run(number: int) -> None:
         with opened(urls[number % len(urls)]) as door:
             together.wait()
-            work(Client(number, door, random.Random(seed * CLIENTS + number), history))
+            chance = random.Random(seed * CLIENTS + number)  # noqa: S311 - no secret
+            work(Client(number, door, chance, history))
 
     with ThreadPoolExecutor(CLIENTS) as clients:
         list(clients.map(run, range(CLIENTS)))

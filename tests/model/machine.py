@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from tests.model.agreement import Disagreement, Work, agree
 from tests.model.house import FIXED_VALUE, House, administrator_of
@@ -21,19 +21,22 @@ STEPS: list[int] = []
 PROCESSES = st.integers(0, 1)
 NAMES = st.sampled_from(["t", "t2", "T", "fixed"])
 """Of tokens: one is a prefix of another, one differs in case, one is provisioned."""
-BUCKETS = st.sampled_from(["a", "ab", "b", "$x"])
+_BUCKETS = ("a", "ab", "b", "$x")
+BUCKETS = st.sampled_from(_BUCKETS)
 PATTERNS = st.one_of(BUCKETS, st.sampled_from(["a*", "ab*", "b*", "*"]))
 ENTRIES = st.sampled_from(["e", "f"])
 TIMES = st.integers(1, 2)
 ACTIONS = ("read", "write", "full_access")
 GRACES = st.sampled_from([0, 2, 2 * _FAR_SECONDS])
-# Nobody, somebody who guesses, the provisioned token, whoever is an administrator now, or the holder of any value
-# that was ever told, counted from the last one.
+# Whoever is an administrator now; one of the others who hold a value that is good for something (below 0); the holder
+# of any value that was ever told, counted from the last one; the provisioned token; nobody; somebody who guesses.
 CALLERS = st.one_of(
     st.just("administrator"),
-    st.integers(0, 12),
-    st.sampled_from(["administrator", "nobody", "guess", "fixed"]),
+    st.integers(-4, -1),
+    st.integers(0, 9),
+    st.sampled_from(["fixed", "nobody", "guess"]),
 )
+USERS = st.one_of(st.integers(-4, -1), st.integers(-4, -1), CALLERS)
 _MORE = {
     "description": st.sampled_from([None, "", "x"]),
     "active": st.booleans(),
@@ -80,6 +83,8 @@ class ServerMachine(RuleBasedStateMachine):
             for process in (0, 1) if self.is_agreed else ():
                 for caller in self.told:
                     self.ask(process, "GET", "/me?view=full", caller, _me(caller))
+                for token in self.model.tokens.values():
+                    self.look(process, token.values[-1][0] if token.values else None)
 
     def ask(
         self, process: int, method: str, path: str, caller: str | None, work: Work, body: Any = None
@@ -95,9 +100,17 @@ class ServerMachine(RuleBasedStateMachine):
             self.is_agreed = False
             raise
 
+    def look(self, process: int, caller: str | None) -> None:
+        """Try every bucket."""
+        for bucket in _BUCKETS:
+            self.ask(process, "GET", f"/b/{bucket}", caller, _show_bucket(caller, bucket))
+
     def caller(self, who: str | int) -> str | None:
         """The value that somebody presents."""
         if isinstance(who, int):
+            users = [token for token in self.model.tokens.values() if token.values and not token.full_access]
+            if who < 0:
+                return users[who % len(users)].values[-1][0]
             return self.told[-1 - who % len(self.told)]
         administrator = administrator_of(self.model)
         guess = administrator[:-1] + ("x" if administrator[-1] != "x" else "y")
@@ -109,11 +122,24 @@ class ServerMachine(RuleBasedStateMachine):
 
     def wish(self, wish: Wish) -> Wish:
         """A wish with times, and with sets, as the model has them."""
-        fields = {key: frozenset(field) if isinstance(field, list) else field for key, field in wish.items()}
+        fields: Wish = {
+            key: frozenset(field) if isinstance(field, list) else field for key, field in wish.items()
+        }
         for key in ("valid_from", "expires_at"):
             if fields.get(key) is not None:
                 fields[key] = self.model.now + self.seconds(fields[key])
         return fields
+
+    @initialize(
+        grants=st.lists(st.fixed_dictionaries({"read": _GRANTS, "write": _GRANTS}), max_size=3),
+        buckets=st.lists(BUCKETS.filter(str.isalpha), unique=True),
+    )
+    def furnish(self, grants: list[Wish], buckets: list[str]) -> None:
+        """Tokens that may do little, and buckets: with neither, nearly all that is asked is refused."""
+        for name, wish in zip(("t", "t2", "T"), grants, strict=False):
+            self.create(0, "administrator", name, wish)
+        for bucket in buckets:
+            self.create_bucket(1, "administrator", bucket)
 
     # -- tokens ---------------------------------------------------------------------------------------------
 
@@ -126,14 +152,26 @@ class ServerMachine(RuleBasedStateMachine):
             body = body.get("permissions", {})  # the flat body of older clients
         elif "permissions" not in body:
             body["permissions"] = {}
-        work: Work = lambda model, told: model.create(caller, name, fields, told)
-        self.ask(process, "POST", f"/tokens/{name}", caller, work, body)
+        self.ask(
+            process,
+            "POST",
+            f"/tokens/{name}",
+            caller,
+            lambda model, told: model.create(caller, name, fields, told),
+            body,
+        )
 
     @rule(process=PROCESSES, who=CALLERS, name=NAMES, wish=WISHES)
     def edit(self, process: int, who: str | int, name: str, wish: Wish) -> None:
         caller, patch = self.caller(who), self.wish(wish)
-        work: Work = lambda model, _: model.edit(caller, name, patch)
-        self.ask(process, "PATCH", f"/tokens/{name}", caller, work, _json(patch))
+        self.ask(
+            process,
+            "PATCH",
+            f"/tokens/{name}",
+            caller,
+            lambda model, _: model.edit(caller, name, patch),
+            _json(patch),
+        )
 
     @rule(process=PROCESSES, who=CALLERS, name=NAMES, active=st.booleans())
     def switch(self, process: int, who: str | int, name: str, active: bool) -> None:
@@ -142,19 +180,33 @@ class ServerMachine(RuleBasedStateMachine):
     @rule(process=PROCESSES, who=CALLERS, name=NAMES, grace=GRACES)
     def rotate(self, process: int, who: str | int, name: str, grace: int) -> None:
         caller, grace = self.caller(who), self.seconds(grace)
-        work: Work = lambda model, told: model.rotate(caller, name, grace, told)
-        self.ask(process, "POST", f"/tokens/{name}/rotate", caller, work, {"grace_seconds": grace})
+        self.ask(
+            process,
+            "POST",
+            f"/tokens/{name}/rotate",
+            caller,
+            lambda model, told: model.rotate(caller, name, grace, told),
+            {"grace_seconds": grace},
+        )
 
     @rule(process=PROCESSES, who=CALLERS, grace=GRACES)
     def rotate_me(self, process: int, who: str | int, grace: int) -> None:
         caller, grace = self.caller(who), self.seconds(grace)
-        work: Work = lambda model, told: model.rotate_me(caller, grace, told)
-        self.ask(process, "POST", "/me/rotate", caller, work, {"grace_seconds": grace})
+        self.ask(
+            process,
+            "POST",
+            "/me/rotate",
+            caller,
+            lambda model, told: model.rotate_me(caller, grace, told),
+            {"grace_seconds": grace},
+        )
 
     @rule(process=PROCESSES, who=CALLERS, name=NAMES)
     def revoke(self, process: int, who: str | int, name: str) -> None:
         caller = self.caller(who)
-        self.ask(process, "POST", f"/tokens/{name}/revoke", caller, lambda model, _: model.revoke(caller, name))
+        self.ask(
+            process, "POST", f"/tokens/{name}/revoke", caller, lambda model, _: model.revoke(caller, name)
+        )
 
     @rule(process=PROCESSES, who=CALLERS)
     def revoke_me(self, process: int, who: str | int) -> None:
@@ -174,14 +226,21 @@ class ServerMachine(RuleBasedStateMachine):
             {"op": operation, "name": name} | ({"patch": _json(patch)} if operation == "edit" else {})
             for operation, name, patch in changes
         ]
-        work: Work = lambda model, _: model.batch(caller, changes)
-        self.ask(process, "POST", "/tokens/$batch", caller, work, {"items": body})
+        self.ask(
+            process,
+            "POST",
+            "/tokens/$batch",
+            caller,
+            lambda model, _: model.batch(caller, changes),
+            {"items": body},
+        )
 
     @rule(process=PROCESSES, who=CALLERS, name=NAMES)
     def show(self, process: int, who: str | int, name: str) -> None:
         caller = self.caller(who)
-        work: Work = lambda model, _: model.show(caller, name)
-        self.ask(process, "GET", f"/tokens/{name}?view=full", caller, work)
+        self.ask(
+            process, "GET", f"/tokens/{name}?view=full", caller, lambda model, _: model.show(caller, name)
+        )
 
     @rule(process=PROCESSES, who=CALLERS)
     def list_tokens(self, process: int, who: str | int) -> None:
@@ -192,8 +251,13 @@ class ServerMachine(RuleBasedStateMachine):
     def check(self, process: int, who: str | int, name: str, action: str, bucket: str) -> None:
         caller = self.caller(who)
         asked = f"action={action}" if action == "full_access" else f"action={action}&bucket={bucket}"
-        work: Work = lambda model, _: model.check(caller, name, action, bucket)
-        self.ask(process, "GET", f"/tokens/{name}/check?{asked}&client_ip={CLIENT}", caller, work)
+        self.ask(
+            process,
+            "GET",
+            f"/tokens/{name}/check?{asked}&client_ip={CLIENT}",
+            caller,
+            lambda model, _: model.check(caller, name, action, bucket),
+        )
 
     @rule(process=PROCESSES, who=CALLERS)
     def me(self, process: int, who: str | int) -> None:
@@ -205,51 +269,77 @@ class ServerMachine(RuleBasedStateMachine):
     @rule(process=PROCESSES, who=CALLERS, bucket=BUCKETS)
     def create_bucket(self, process: int, who: str | int, bucket: str) -> None:
         caller = self.caller(who)
-        self.ask(process, "POST", f"/b/{bucket}", caller, lambda model, _: model.create_bucket(caller, bucket))
+        self.ask(
+            process, "POST", f"/b/{bucket}", caller, lambda model, _: model.create_bucket(caller, bucket)
+        )
 
     @rule(process=PROCESSES, who=CALLERS, bucket=BUCKETS, new=BUCKETS)
     def rename_bucket(self, process: int, who: str | int, bucket: str, new: str) -> None:
         caller = self.caller(who)
-        work: Work = lambda model, _: model.rename_bucket(caller, bucket, new)
-        self.ask(process, "PUT", f"/b/{bucket}/rename", caller, work, {"new_name": new})
+        self.ask(
+            process,
+            "PUT",
+            f"/b/{bucket}/rename",
+            caller,
+            lambda model, _: model.rename_bucket(caller, bucket, new),
+            {"new_name": new},
+        )
 
     @rule(process=PROCESSES, who=CALLERS, bucket=BUCKETS)
     def remove_bucket(self, process: int, who: str | int, bucket: str) -> None:
         caller = self.caller(who)
-        self.ask(process, "DELETE", f"/b/{bucket}", caller, lambda model, _: model.remove_bucket(caller, bucket))
+        self.ask(
+            process, "DELETE", f"/b/{bucket}", caller, lambda model, _: model.remove_bucket(caller, bucket)
+        )
 
     @rule(process=PROCESSES, who=CALLERS, bucket=BUCKETS)
     def change_bucket(self, process: int, who: str | int, bucket: str) -> None:
         caller = self.caller(who)
-        work: Work = lambda model, _: model.change_bucket(caller, bucket)
-        self.ask(process, "PUT", f"/b/{bucket}", caller, work, {"max_block_records": 7})
+        self.ask(
+            process,
+            "PUT",
+            f"/b/{bucket}",
+            caller,
+            lambda model, _: model.change_bucket(caller, bucket),
+            {"max_block_records": 7},
+        )
 
-    @rule(process=PROCESSES, who=CALLERS, bucket=BUCKETS)
-    def show_bucket(self, process: int, who: str | int, bucket: str) -> None:
-        caller = self.caller(who)
-        self.ask(process, "GET", f"/b/{bucket}", caller, lambda model, _: model.show_bucket(caller, bucket))
+    @rule(process=PROCESSES, who=USERS)
+    def show_buckets(self, process: int, who: str | int) -> None:
+        self.look(process, self.caller(who))
 
-    @rule(process=PROCESSES, who=CALLERS, bucket=BUCKETS)
+    @rule(process=PROCESSES, who=USERS, bucket=BUCKETS)
     def probe_bucket(self, process: int, who: str | int, bucket: str) -> None:
         caller = self.caller(who)
         self.ask(process, "HEAD", f"/b/{bucket}", caller, lambda model, _: model.probe_bucket(caller, bucket))
 
-    @rule(process=PROCESSES, who=CALLERS)
+    @rule(process=PROCESSES, who=USERS)
     def list_buckets(self, process: int, who: str | int) -> None:
         caller = self.caller(who)
         self.ask(process, "GET", "/list", caller, lambda model, _: model.list_buckets(caller))
 
-    @rule(process=PROCESSES, who=CALLERS, bucket=BUCKETS, entry=ENTRIES, ts=TIMES)
+    @rule(process=PROCESSES, who=USERS, bucket=BUCKETS, entry=ENTRIES, ts=TIMES)
     def write(self, process: int, who: str | int, bucket: str, entry: str, ts: int) -> None:
         caller, content = self.caller(who), f"{self.steps}".encode()
-        work: Work = lambda model, _: model.write(caller, bucket, entry, ts, content)
-        self.ask(process, "POST", f"/b/{bucket}/{entry}?ts={ts}", caller, work, content)
+        self.ask(
+            process,
+            "POST",
+            f"/b/{bucket}/{entry}?ts={ts}",
+            caller,
+            lambda model, _: model.write(caller, bucket, entry, ts, content),
+            content,
+        )
 
-    @rule(process=PROCESSES, who=CALLERS, bucket=BUCKETS, entry=ENTRIES, ts=st.none() | TIMES)
+    @rule(process=PROCESSES, who=USERS, bucket=BUCKETS, entry=ENTRIES, ts=st.none() | TIMES)
     def read(self, process: int, who: str | int, bucket: str, entry: str, ts: int | None) -> None:
         caller = self.caller(who)
-        work: Work = lambda model, _: model.read(caller, bucket, entry, ts)
-        self.ask(process, "GET", f"/b/{bucket}/{entry}" + (f"?ts={ts}" if ts else ""), caller, work)
+        self.ask(
+            process,
+            "GET",
+            f"/b/{bucket}/{entry}" + (f"?ts={ts}" if ts else ""),
+            caller,
+            lambda model, _: model.read(caller, bucket, entry, ts),
+        )
 
     # -- time -----------------------------------------------------------------------------------------------
 
@@ -263,6 +353,10 @@ class ServerMachine(RuleBasedStateMachine):
 
 def _me(caller: str | None) -> Work:
     return lambda model, _: model.me(caller)
+
+
+def _show_bucket(caller: str | None, bucket: str) -> Work:
+    return lambda model, _: model.show_bucket(caller, bucket)
 
 
 def _json(wish: Wish) -> Wish:

@@ -275,7 +275,9 @@ class Model:
             if not _PATTERN.fullmatch(pattern):
                 words = "Permission can contain only bucket names or wildcard '*', got"
                 raise Refused(422, f"{words} '{pattern}'")
-        return replace(token, **{key: getattr(Token(), key) if to is None else to for key, to in wish.items()})
+        return replace(
+            token, **{key: getattr(Token(), key) if to is None else to for key, to in wish.items()}
+        )
 
     def _view(self, name: str) -> Any:
         token = self.tokens[name]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from reductauth import admission, authenticator, registry
-from reductauth.actor import Actor
+from reductauth import admission, registry
 from reductauth.buckets import BucketGrants
 from reductauth.changes import TokenChange
 from reductauth.permissions import Action, Permissions
@@ -18,10 +17,14 @@ from reductauth.token import Token
 __all__ = ["SABOTAGES"]
 
 
+def _put(owner: object, name: str, replacement: object) -> None:
+    setattr(owner, name, replacement)
+
+
 def generation_stands_still() -> None:
     """Changes are not published: caches go on with what they know."""
-    Generation.begin = lambda self: self.read()  # type: ignore[method-assign]
-    Generation.publish = lambda self, even: None  # type: ignore[method-assign]
+    _put(Generation, "begin", lambda *of: of[0].read())
+    _put(Generation, "publish", lambda *_: None)
 
 
 def wildcards_open_system_buckets() -> None:
@@ -31,7 +34,7 @@ def wildcards_open_system_buckets() -> None:
         exact, prefixes = self._read if action == Action.READ else self._write
         return self.full_access or bucket in exact or bucket.startswith(prefixes)
 
-    Permissions.allows = allows  # type: ignore[method-assign]
+    _put(Permissions, "allows", allows)
 
 
 def prefixes_everywhere() -> None:
@@ -41,24 +44,21 @@ def prefixes_everywhere() -> None:
         exact, prefixes = self._read if action == Action.READ else self._write
         return self.full_access or bucket.startswith((*exact, *prefixes))
 
-    Permissions.allows = allows  # type: ignore[method-assign]
+    _put(Permissions, "allows", allows)
 
 
 def last_administrator_may_go() -> None:
     """Nobody looks whether an administrator remains."""
-    TokenChange._check_administrator_remains = lambda *_: None  # type: ignore[method-assign,assignment]
+    _put(TokenChange, "_check_administrator_remains", lambda *_: None)
 
 
 def actor_is_not_checked_again() -> None:
     """Whoever was an administrator when the headers came may still change something when its turn comes."""
-
-    registry.check_administrator = lambda *_: None
+    _put(registry, "check_administrator", lambda *_: None)
 
 
 def edit_outside_the_transaction() -> None:
     """A token is read before its edit waits for its turn: of two edits at once, one is lost."""
-    from reductauth.registry import TokenRegistry
-
     edit = TokenRegistry.edit
     seen: dict[str, Any] = {}
 
@@ -71,35 +71,35 @@ def edit_outside_the_transaction() -> None:
     def token(self: TokenChange, name: str) -> Any:
         return seen.pop(name, None) or now_there(self, name)
 
-    TokenRegistry.edit = edit_early  # type: ignore[method-assign]
-    TokenChange.token = token  # type: ignore[method-assign]
+    _put(TokenRegistry, "edit", edit_early)
+    _put(TokenChange, "token", token)
 
 
 def old_values_live_on() -> None:
     """A rotation leaves the old value as it was."""
-    SqliteTransaction.remove_secrets = lambda *_: None  # type: ignore[method-assign]
+    _put(SqliteTransaction, "remove_secrets", lambda *_: None)
 
 
-def revoked_values_pass() -> None:
-    """A revocation is written down, and not asked for: values stay, and so does the check that lets them in."""
-    Token.revoked = lambda self, at_us: self  # type: ignore[method-assign]
+def revocations_are_forgotten() -> None:
+    """A revocation ends the values, and the record does not say so: the token can be rotated to life again."""
+    _put(Token, "revoked", lambda *of: of[0])
 
 
 def grants_stay_behind() -> None:
     """A bucket is renamed or removed, and grants are left as they were."""
 
-    async def apply(self: BucketGrants, _outcome: Any, _bucket: str, _new: str | None, intent: Any = None) -> None:
+    async def apply(
+        self: BucketGrants, _outcome: Any, _bucket: str, _new: str | None, intent: Any = None
+    ) -> None:
         if intent is not None:
             await self._store.change(lambda transaction: transaction.remove_bucket_intent(intent.intent_id))
 
-    BucketGrants._apply = apply  # type: ignore[method-assign]
+    _put(BucketGrants, "_apply", apply)
 
 
 def switched_off_tokens_pass() -> None:
     """`active` is shown, and decides nothing."""
-
-    admission.CHECKS = tuple(check for check in admission.CHECKS if check.name != "active")
-    assert authenticator.failed_check is admission.failed_check
+    _put(admission, "CHECKS", tuple(check for check in admission.CHECKS if check.name != "active"))
 
 
 SABOTAGES: dict[str, Callable[[], None]] = {
@@ -112,7 +112,7 @@ SABOTAGES: dict[str, Callable[[], None]] = {
         actor_is_not_checked_again,
         edit_outside_the_transaction,
         old_values_live_on,
-        revoked_values_pass,
+        revocations_are_forgotten,
         grants_stay_behind,
         switched_off_tokens_pass,
     )

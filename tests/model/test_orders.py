@@ -108,7 +108,10 @@ GOOD_HISTORIES: dict[str, tuple[dict[str, Token], list[Line]]] = {
             (18, 19, create, told("c")),
         ],
     ),
-    "an old value during the revocation, before it": (TOKEN, [(0, 9, revoke, ended()), (2, 3, use("old"), GOOD)]),
+    "an old value during the revocation, before it": (
+        TOKEN,
+        [(0, 9, revoke, ended()), (2, 3, use("old"), GOOD)],
+    ),
     "an old value during the revocation, after it": (
         TOKEN,
         [(0, 9, revoke, ended()), (2, 3, use("old"), INVALID)],
