@@ -7,6 +7,7 @@ from contextlib import closing
 
 import pytest
 
+from tests.model.agreement import Disagreement
 from tests.model.house import House
 from tests.model.sabotage import SABOTAGES
 from tests.model.test_histories import check_administrators, check_names
@@ -18,7 +19,7 @@ Watch = Callable[[House], object]
 
 def sequences(house: House) -> None:
     """Arbitrary requests, one after the other."""
-    run(house, 300, shrinks=False)
+    run(house, 1_000, shrinks=False)
 
 
 def names(house: House) -> None:
@@ -57,5 +58,5 @@ def test_a_sabotage_is_noticed(sabotage: str, rounds: int | None) -> None:
     """The servers start and answer, and an answer is wrong."""
     if rounds is None:
         pytest.skip("takes a while: give --rounds")
-    with closing(House(sabotage)) as house, pytest.raises(AssertionError):
+    with closing(House(sabotage)) as house, pytest.raises(Disagreement):
         NOTICED[sabotage](house)
