@@ -318,7 +318,7 @@ async def test_a_registry_that_cannot_be_read(
 ) -> None:
     """A value that is not remembered cannot be judged: 503 with a time to try again, never a 500."""
 
-    async def failing(self: SqliteStore, digest: bytes) -> None:  # noqa: ARG001 - a store's method
+    async def failing(self: SqliteStore, digest: bytes) -> None:
         raise StoreUnavailableError
 
     app = web.Application()
