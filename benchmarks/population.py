@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from reductauth.changes import new_token
 from reductauth.draft import TokenDraft
 from reductauth.permissions import Permissions
-from reductauth.registry import new_token
 from reductauth.sqlite import SqliteStore
 from reductauth.store import Transaction
 from reductauth.value import mint

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 from reductauth.actor import Actor
+from reductauth.changes import new_token
 from reductauth.chosen import ADVISED_LENGTH, KEY, check_value, find_secret, read_key
 from reductauth.clock import Clock, system_clock
 from reductauth.configuration import TWIN, Configuration, collect
@@ -21,7 +22,6 @@ from reductauth.errors import ConfigurationError
 from reductauth.key import RegistryKey
 from reductauth.permissions import Permissions, Role
 from reductauth.provisioning import TOKENS, DeclaredToken, declared_tokens, repeated_values
-from reductauth.registry import new_token
 from reductauth.store import TokenStore, Transaction
 from reductauth.token import BOOTSTRAP_NAME, Token
 

@@ -99,13 +99,14 @@ class Group:
     """A kind of thing that a deployment declares by name.
 
     `fields` gives each field's meaning. `parent` is the YAML mapping that `nested` fields stand in; in the
-    environment all stand side by side.
+    environment all stand side by side. `settings` are variables that only begin like those of the group.
     """
 
     word: str
     fields: Mapping[str, str]
     parent: str = ""
     nested: Collection[str] = ()
+    settings: Collection[str] = ()
 
     @property
     def key(self) -> str:
@@ -234,7 +235,7 @@ class Configuration:
     def _declared_in_environment(self, group: Group, faults: list[str]) -> list[Declaration]:
         found: dict[str, dict[str, Given]] = {}
         for variable in sorted(self.environ):
-            if not variable.startswith(group.prefix):
+            if not variable.startswith(group.prefix) or variable in group.settings:
                 continue
             parts = group.split(variable)
             if parts is None:

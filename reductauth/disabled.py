@@ -6,7 +6,9 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from reductauth.actor import Actor, Identity
+from reductauth.details import TokenDetails
 from reductauth.draft import TokenDraft
+from reductauth.edit import TokenEdit
 from reductauth.errors import AuthenticationOffError
 from reductauth.permissions import Permissions
 from reductauth.registry import Minted
@@ -39,8 +41,16 @@ class DisabledRegistry:
         raise AuthenticationOffError
 
     async def token_by_id(self, token_id: str) -> Token:
+        """Everybody's token."""
+        return EVERYBODY.token
+
+    async def details(self, name: str) -> TokenDetails:
         """Raise `AuthenticationOffError`."""
         raise AuthenticationOffError
+
+    async def details_by_id(self, token_id: str) -> TokenDetails:
+        """Everybody's token, which has no values and of which nothing is counted."""
+        return TokenDetails(EVERYBODY.token)
 
     def check_enabled(self) -> None:
         """Raise `AuthenticationOffError`."""
@@ -50,7 +60,23 @@ class DisabledRegistry:
         """Raise `AuthenticationOffError`."""
         raise AuthenticationOffError
 
-    async def rotate(self, actor: Actor, name: str) -> Minted:
+    async def edit(self, actor: Actor, name: str, edit: TokenEdit) -> TokenDetails:
+        """Raise `AuthenticationOffError`."""
+        raise AuthenticationOffError
+
+    async def rotate(self, actor: Actor, name: str, grace_seconds: int = 0) -> Minted:
+        """Raise `AuthenticationOffError`."""
+        raise AuthenticationOffError
+
+    async def rotate_own(self, actor: Actor, grace_seconds: int = 0) -> Minted:
+        """Raise `AuthenticationOffError`."""
+        raise AuthenticationOffError
+
+    async def revoke(self, actor: Actor, name: str) -> TokenDetails:
+        """Raise `AuthenticationOffError`."""
+        raise AuthenticationOffError
+
+    async def revoke_own(self, actor: Actor) -> None:
         """Raise `AuthenticationOffError`."""
         raise AuthenticationOffError
 

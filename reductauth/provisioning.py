@@ -45,6 +45,7 @@ TOKENS = Group(
     },
     parent="permissions",
     nested=("full_access", "read", "write"),
+    settings=("RS_TOKEN_MAX_LIFETIME_SECONDS",),
 )
 """The fields of a declared token."""
 

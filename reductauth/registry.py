@@ -7,58 +7,65 @@ that takes something away leaves a usable full-access token; nothing is told bef
 from __future__ import annotations
 
 import logging
-import uuid
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
 from reductauth.actor import Actor
-from reductauth.authority import check_administrator
+from reductauth.authority import check_administrator, check_holder
 from reductauth.buckets import BucketGrants, BucketNames
+from reductauth.changes import TokenChange
 from reductauth.clock import Clock
+from reductauth.details import TokenDetails
 from reductauth.draft import TokenDraft
-from reductauth.errors import (
-    InvalidInputError,
-    InvalidTokenError,
-    LastAdministratorError,
-    ProvisionedTokenError,
-    RevokedTokenError,
-    TokenExistsError,
-    TokenNotFoundError,
-)
+from reductauth.edit import TokenEdit
+from reductauth.errors import InvalidTokenError, TokenNotFoundError
 from reductauth.key import RegistryKey
-from reductauth.store import IntentKind, TokenStore, Transaction
+from reductauth.store import IntentKind, Snapshot, TokenStore, Transaction
 from reductauth.token import Token
 from reductauth.value import check_name, mint
 
-__all__ = ["Minted", "TokenRegistry", "new_token"]
+__all__ = ["MAX_GRACE_SECONDS", "Minted", "TokenRegistry"]
+
+MAX_GRACE_SECONDS = 30 * 86_400
+"""How long an old value may work beside its successor: 30 days."""
 
 _logger = logging.getLogger("reductauth.registry")
 
 
 @dataclass(frozen=True, slots=True)
 class Minted:
-    """A new value: the only time that it can be read. `repr` does not show it."""
+    """A new value: the only time that it can be read. `repr` does not show it.
 
-    value: str
+    `previous_expires_at_us` is set where a rotation left the value before it a grace period.
+    """
+
+    value: str = field(repr=False)
     created_at_us: int
-
-    def __repr__(self) -> str:
-        return f"Minted(created_at_us={self.created_at_us})"
+    previous_expires_at_us: int | None = None
 
 
 class TokenRegistry:
-    """Creates, rotates, deletes and lists tokens, and keeps grants in step with the engine's buckets.
+    """Creates, edits, rotates, revokes, deletes and lists tokens, and keeps grants in step with the engine's buckets.
+
+    `max_lifetime_seconds` caps how far ahead the expiry of what is created and edited here may lie.
 
     Methods that change something raise `PermissionDeniedError` or `InvalidTokenError` when the actor may not
     (any more), and `StoreUnavailableError` when the change could not be kept; then nothing of it remains.
     """
 
     def __init__(
-        self, store: TokenStore, key: RegistryKey, clock: Clock, bucket_names: BucketNames | None = None
+        self,
+        store: TokenStore,
+        key: RegistryKey,
+        clock: Clock,
+        bucket_names: BucketNames | None = None,
+        max_lifetime_seconds: int | None = None,
     ) -> None:
         self._store = store
         self._key = key
         self._clock = clock
+        self._max_lifetime_seconds = max_lifetime_seconds
         self._buckets = BucketGrants(store, clock, bucket_names)
 
     async def tokens(self) -> list[Token]:
@@ -80,6 +87,26 @@ class TokenRegistry:
             raise InvalidTokenError
         return found
 
+    async def details(self, name: str) -> TokenDetails:
+        """The token with this name, its live values and its usage. Raises as `token` does."""
+        check_name(name)
+        found = await self._store.read(lambda snapshot: self._details(snapshot, snapshot.token_named(name)))
+        if found is None:
+            raise TokenNotFoundError(name)
+        return found
+
+    async def details_by_id(self, token_id: str) -> TokenDetails:
+        """The token with this id, its live values and its usage. Raises as `token_by_id` does."""
+        found = await self._store.read(
+            lambda snapshot: self._details(snapshot, snapshot.token_by_id(token_id))
+        )
+        if found is None:
+            raise InvalidTokenError
+        return found
+
+    def _details(self, snapshot: Snapshot, token: Token | None) -> TokenDetails | None:
+        return None if token is None else snapshot.details([token], self._clock())[0]
+
     def check_enabled(self) -> None:
         """Do nothing: tokens can be made (see `reductauth.disabled`)."""
 
@@ -89,58 +116,90 @@ class TokenRegistry:
         digest = self._key.digest(value)
 
         def work(transaction: Transaction) -> Token:
-            now_us = self._authorize(transaction, actor)
-            draft.check(now_us)
-            if transaction.token_named(name) is not None:
-                raise TokenExistsError(name)
-            token = new_token(name, draft, now_us, actor.name)
-            transaction.add(token)
-            transaction.add_secret(token.token_id, digest, now_us)
-            transaction.audit(now_us, actor, "create", token)
-            return token
+            change = self._administration(transaction, actor)
+            return change.create(name, draft, digest, self._max_lifetime_seconds)
 
         token = await self._store.change(work)
         _logger.info("token created name=%s by=%s", name, actor.name)
         return Minted(value, token.created_at_us)
 
-    async def rotate(self, actor: Actor, name: str) -> Minted:
-        """Give a token a new value; every older one dies at once, and its idle time begins anew.
+    async def edit(self, actor: Actor, name: str, edit: TokenEdit) -> TokenDetails:
+        """Change what the edit names, and return the token as it is then.
 
+        Raises `InvalidInputError`, `TokenNotFoundError`, `ProvisionedTokenError`, `RevokedTokenError`,
+        `LastAdministratorError`.
+        """
+        check_name(name)
+
+        def work(transaction: Transaction) -> TokenDetails:
+            change = self._administration(transaction, actor)
+            return change.details(change.edit(change.token(name), edit, self._max_lifetime_seconds))
+
+        details = await self._store.change(work)
+        _logger.info("token edited name=%s by=%s", name, actor.name)
+        return details
+
+    async def rotate(self, actor: Actor, name: str, grace_seconds: int = 0) -> Minted:
+        """Give a token a new value, and begin its idle time anew.
+
+        The present value works on for `grace_seconds`, up to `MAX_GRACE_SECONDS`; every other one dies at once.
         Raises `InvalidInputError` for an expired token, `TokenNotFoundError`, `ProvisionedTokenError`,
         `RevokedTokenError`.
         """
         value = mint(check_name(name))
         digest = self._key.digest(value)
 
-        def work(transaction: Transaction) -> Token:
-            now_us = self._authorize(transaction, actor)
-            token = _changeable(transaction, name, "rotate")
-            if token.revoked_at_us is not None:
-                raise RevokedTokenError(name)
-            if token.is_past_expiry(now_us):
-                raise InvalidInputError(f"Can't rotate expired token '{name}'")
-            rotated = replace(token, created_at_us=now_us, updated_at_us=now_us)
-            transaction.replace(rotated)
-            transaction.remove_secrets(token.token_id)
-            transaction.add_secret(token.token_id, digest, now_us)
-            transaction.audit(now_us, actor, "rotate", rotated)
-            return rotated
+        def work(transaction: Transaction) -> tuple[Token, int | None]:
+            change = self._administration(transaction, actor)
+            return change.rotate(change.token(name), digest, grace_seconds)
 
-        token = await self._store.change(work)
-        _logger.info("token rotated name=%s by=%s", name, actor.name)
-        return Minted(value, token.created_at_us)
+        return await self._rotated(actor, value, work)
+
+    async def rotate_own(self, actor: Actor, grace_seconds: int = 0) -> Minted:
+        """Give the actor's own token a new value. See `rotate`."""
+        value = mint(actor.name)
+        digest = self._key.digest(value)
+
+        def work(transaction: Transaction) -> tuple[Token, int | None]:
+            now_us = self._clock()
+            token = check_holder(transaction, actor, now_us)
+            return TokenChange(transaction, actor, now_us).rotate(token, digest, grace_seconds)
+
+        return await self._rotated(actor, value, work)
+
+    async def revoke(self, actor: Actor, name: str) -> TokenDetails:
+        """End a token for good and keep its record, which is returned; a second time changes nothing.
+
+        Raises `TokenNotFoundError`, `ProvisionedTokenError`, `LastAdministratorError`.
+        """
+        check_name(name)
+
+        def work(transaction: Transaction) -> TokenDetails:
+            change = self._administration(transaction, actor)
+            return change.details(change.revoke(change.token(name)))
+
+        details = await self._store.change(work)
+        _logger.info("token revoked name=%s by=%s", name, actor.name)
+        return details
+
+    async def revoke_own(self, actor: Actor) -> None:
+        """End the actor's own token for good. See `revoke`."""
+
+        def work(transaction: Transaction) -> None:
+            now_us = self._clock()
+            token = check_holder(transaction, actor, now_us)
+            TokenChange(transaction, actor, now_us).revoke(token)
+
+        await self._store.change(work)
+        _logger.info("token revoked name=%s by=%s", actor.name, actor.name)
 
     async def delete(self, actor: Actor, name: str) -> None:
         """Forget a token. Raises `TokenNotFoundError`, `ProvisionedTokenError`, `LastAdministratorError`."""
         check_name(name)
 
         def work(transaction: Transaction) -> None:
-            now_us = self._authorize(transaction, actor)
-            token = _changeable(transaction, name, "remove")
-            transaction.remove(token.token_id)
-            transaction.audit(now_us, actor, "delete", token)
-            if not transaction.has_usable_administrator(now_us):
-                raise LastAdministratorError("remove", name)
+            change = self._administration(transaction, actor)
+            change.delete(change.token(name))
 
         await self._store.change(work)
         _logger.info("token deleted name=%s by=%s", name, actor.name)
@@ -170,39 +229,15 @@ class TokenRegistry:
         """Finish, at the start, what a process that died had begun with a bucket."""
         await self._buckets.settle()
 
-    def _authorize(self, transaction: Transaction, actor: Actor) -> int:
-        """Check the actor again, inside the transaction; return now."""
+    def _administration(self, transaction: Transaction, actor: Actor) -> TokenChange:
+        """Begin a change that only full access may make: the actor is checked again."""
         now_us = self._clock()
         check_administrator(transaction, actor, now_us)
-        return now_us
+        return TokenChange(transaction, actor, now_us)
 
-
-def new_token(
-    name: str, draft: TokenDraft, now_us: int, created_by: str, *, is_provisioned: bool = False
-) -> Token:
-    """Make the token that a draft asks for, with an id of its own."""
-    return Token(
-        token_id=str(uuid.uuid4()),
-        name=name,
-        permissions=draft.permissions,
-        created_at_us=now_us,
-        updated_at_us=now_us,
-        created_by=created_by,
-        description=draft.description,
-        role=draft.role,
-        is_provisioned=is_provisioned,
-        active=draft.active,
-        valid_from_us=draft.valid_from_us,
-        expires_at_us=draft.expires_at_us,
-        ttl_seconds=draft.ttl_seconds,
-        allowlist=draft.allowlist,
-    )
-
-
-def _changeable(transaction: Transaction, name: str, verb: str) -> Token:
-    token = transaction.token_named(name)
-    if token is None:
-        raise TokenNotFoundError(name)
-    if token.is_provisioned:
-        raise ProvisionedTokenError(verb, name)
-    return token
+    async def _rotated(
+        self, actor: Actor, value: str, work: Callable[[Transaction], tuple[Token, int | None]]
+    ) -> Minted:
+        token, previous_expires_at_us = await self._store.change(work)
+        _logger.info("token rotated name=%s by=%s", token.name, actor.name)
+        return Minted(value, token.created_at_us, previous_expires_at_us)

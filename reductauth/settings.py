@@ -18,6 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from reductauth.bootstrap import SECRET_VARIABLES, Bootstrap
 from reductauth.clock import system_clock
 from reductauth.configuration import PREFIX, Configuration, Given, Group
+from reductauth.draft import MAX_LIFETIME_SECONDS
 from reductauth.errors import ConfigurationError, InvalidInputError
 from reductauth.networks import ANYWHERE, NetworkList
 from reductauth.provisioning import TOKENS
@@ -101,6 +102,11 @@ class Settings(BaseModel):
         ProxyHeader.X_FORWARDED_FOR,
         "header in which trusted proxies name the client",
         "x-forwarded-for or forwarded",
+    )
+    token_max_lifetime_seconds: Annotated[int, Field(ge=1, le=MAX_LIFETIME_SECONDS)] | None = setting(
+        None,
+        "tokens that are created or edited must expire within so many seconds; without it, they need not expire",
+        f"a number of seconds from 1 to {MAX_LIFETIME_SECONDS}",
     )
     disable_auth: Annotated[bool, BeforeValidator(_flag)] = setting(
         False, "no authentication at all: everybody may do everything", "true or false"

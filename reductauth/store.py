@@ -6,12 +6,13 @@ on disk before `change` returns; and from then on no process that shares the sto
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
 from reductauth.actor import Actor
+from reductauth.details import TokenDetails
 from reductauth.token import Secret, Token
 
 __all__ = ["BucketIntent", "Found", "IntentKind", "Snapshot", "TokenStore", "Transaction", "UsageDelta"]
@@ -76,6 +77,14 @@ class Snapshot(Protocol):
         """The token with this id."""
         ...
 
+    def secrets(self, token_id: str) -> list[Secret]:
+        """The values of a token, oldest first."""
+        ...
+
+    def details(self, tokens: Sequence[Token], now_us: int) -> list[TokenDetails]:
+        """Each of the tokens with its live values and what it was used for, in their order."""
+        ...
+
     def bucket_intents(self) -> list[BucketIntent]:
         """The intents that stand, oldest first."""
         ...
@@ -96,10 +105,6 @@ class Transaction(Snapshot, Protocol):
         """The tokens with an exact entry for the bucket."""
         ...
 
-    def secrets(self, token_id: str) -> list[Secret]:
-        """The values of a token, oldest first."""
-        ...
-
     def has_usable_administrator(self, now_us: int) -> bool:
         """Whether any token is one (see `Token.is_usable_administrator`)."""
         ...
@@ -118,6 +123,10 @@ class Transaction(Snapshot, Protocol):
 
     def add_secret(self, token_id: str, digest: bytes, created_at_us: int) -> None:
         """Give a token one more value, by its digest."""
+        ...
+
+    def retire_secrets(self, token_id: str, expires_at_us: int) -> None:
+        """Let the values of a token that had no end work until then; those that had one end at once."""
         ...
 
     def remove_secrets(self, token_id: str) -> None:

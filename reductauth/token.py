@@ -116,3 +116,8 @@ class Token:
         if self.last_access_us is not None and at_us <= self.last_access_us:
             return self
         return replace(self, last_access_us=at_us, last_access_ip=address)
+
+    def revoked(self, at_us: int) -> Token:
+        """The same, ended for good at `at_us`; an earlier expiry stays."""
+        ends_at_us = at_us if self.expires_at_us is None else min(at_us, self.expires_at_us)
+        return replace(self, active=False, expires_at_us=ends_at_us, revoked_at_us=at_us, updated_at_us=at_us)

@@ -4,6 +4,7 @@ files.py       what the folder holds, who may own it, the first start
 schema.py      the tables and their version
 rows.py        row <-> token
 generation.py  the counter in `auth.gen`
+details.py     values and usage of some tokens
 reader.py      lookups in place, and longer reads
 transaction.py what a change may do
 writer.py      the thread that makes changes, many to a commit

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from collections.abc import Sequence
 from typing import Any
 
+from reductauth.details import TokenDetails
+from reductauth.sqlite.details import details_of
 from reductauth.sqlite.rows import SECRET_COLUMNS, TOKEN_COLUMNS, DamagedRowError, secret_of, token_of
 from reductauth.store import BucketIntent, Found, IntentKind
-from reductauth.token import Token
+from reductauth.token import Secret, Token
 
-__all__ = ["SqliteSnapshot", "find", "suspended_buckets"]
+__all__ = ["KEY_OF_ID", "SqliteSnapshot", "find", "suspended_buckets"]
 
+KEY_OF_ID = "(SELECT key FROM tokens WHERE id = ?)"
 _FOUND_COLUMNS = ", ".join(
     [f"tokens.{name}" for name in TOKEN_COLUMNS.split(", ")]
     + [f"secrets.{name}" for name in SECRET_COLUMNS.split(", ")]
@@ -56,6 +60,17 @@ class SqliteSnapshot:
     def token_by_id(self, token_id: str) -> Token | None:
         """The token with this id."""
         return self._one("id = ?", token_id)
+
+    def secrets(self, token_id: str) -> list[Secret]:
+        """The values of a token, oldest first."""
+        rows = self._connection.execute(
+            f"SELECT {SECRET_COLUMNS} FROM secrets WHERE token_key = {KEY_OF_ID} ORDER BY id", (token_id,)
+        )
+        return [secret_of(row) for row in rows]
+
+    def details(self, tokens: Sequence[Token], now_us: int) -> list[TokenDetails]:
+        """Each of the tokens with its live values and what it was used for."""
+        return details_of(self._connection, tokens, now_us)
 
     def bucket_intents(self) -> list[BucketIntent]:
         """The intents that stand, oldest first."""

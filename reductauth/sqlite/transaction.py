@@ -6,14 +6,12 @@ import sqlite3
 from collections.abc import Iterable
 
 from reductauth.actor import Actor
-from reductauth.sqlite.reader import SqliteSnapshot
-from reductauth.sqlite.rows import SECRET_COLUMNS, secret_of, values_of
+from reductauth.sqlite.reader import KEY_OF_ID, SqliteSnapshot
+from reductauth.sqlite.rows import values_of
 from reductauth.store import BucketIntent, IntentKind, UsageDelta
-from reductauth.token import Secret, Token
+from reductauth.token import Token
 
 __all__ = ["SqliteTransaction"]
-
-_KEY_OF_ID = "(SELECT key FROM tokens WHERE id = ?)"
 
 _ADMINISTRATOR = """
 SELECT 1 FROM tokens
@@ -61,13 +59,6 @@ class SqliteTransaction(SqliteSnapshot):
             bucket,
         )
 
-    def secrets(self, token_id: str) -> list[Secret]:
-        """The values of a token, oldest first."""
-        rows = self._connection.execute(
-            f"SELECT {SECRET_COLUMNS} FROM secrets WHERE token_key = {_KEY_OF_ID} ORDER BY id", (token_id,)
-        )
-        return [secret_of(row) for row in rows]
-
     def has_usable_administrator(self, now_us: int) -> bool:
         """Whether any token is one."""
         return self._connection.execute(_ADMINISTRATOR, (now_us,)).fetchone() is not None
@@ -93,13 +84,24 @@ class SqliteTransaction(SqliteSnapshot):
     def add_secret(self, token_id: str, digest: bytes, created_at_us: int) -> None:
         """Give a token one more value, by its digest."""
         self._connection.execute(
-            f"INSERT INTO secrets (token_key, digest, key_id, created_at_us) VALUES ({_KEY_OF_ID}, ?, ?, ?)",
+            f"INSERT INTO secrets (token_key, digest, key_id, created_at_us) VALUES ({KEY_OF_ID}, ?, ?, ?)",
             (token_id, digest, self._key_id, created_at_us),
         )
 
+    def retire_secrets(self, token_id: str, expires_at_us: int) -> None:
+        """Let the values of a token that had no end work until then; those that had one end at once."""
+        of_token = f"token_key = {KEY_OF_ID}"
+        self._connection.execute(
+            f"DELETE FROM secrets WHERE {of_token} AND expires_at_us IS NOT NULL", (token_id,)
+        )
+        self._connection.execute(
+            f"UPDATE secrets SET expires_at_us = ? WHERE {of_token}", (expires_at_us, token_id)
+        )
+        self.invalidates = True
+
     def remove_secrets(self, token_id: str) -> None:
         """End all values of a token."""
-        self._connection.execute(f"DELETE FROM secrets WHERE token_key = {_KEY_OF_ID}", (token_id,))
+        self._connection.execute(f"DELETE FROM secrets WHERE token_key = {KEY_OF_ID}", (token_id,))
         self.invalidates = True
 
     def audit(self, at_us: int, actor: Actor, action: str, token: Token) -> None:

@@ -26,7 +26,7 @@ from reductauth.errors import (
     TokenNotFoundError,
 )
 
-__all__ = ["auth_error_response", "error_response"]
+__all__ = ["auth_error_response", "error_response", "refusal_of"]
 
 _STATUS: tuple[tuple[type[AuthError], int], ...] = (
     (AuthenticationError, 401),
@@ -57,6 +57,13 @@ def auth_error_response(error: AuthError) -> web.Response:
     # mypy takes the __hash__ of instances for the one of their class
     status, body, headers = _refusal(type(error), _shortened(str(error)))  # type: ignore[arg-type]
     return web.Response(status=status, body=body, headers=headers.copy())
+
+
+def refusal_of(error: AuthError) -> tuple[int, str]:
+    """Give status and detail of a refusal that is one of several results in an answer."""
+    # mypy takes the __hash__ of instances for the one of their class
+    status, body, _ = _refusal(type(error), _shortened(str(error)))  # type: ignore[arg-type]
+    return status, orjson.loads(body)["detail"]
 
 
 def _shortened(message: str) -> str:

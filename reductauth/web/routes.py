@@ -7,12 +7,23 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from reductauth.disabled import EVERYBODY
 from reductauth.policy import Authenticated, FullAccess
+from reductauth.web.batch import batch_results
 from reductauth.web.body import expect_later, read_body
 from reductauth.web.guard import requires
 from reductauth.web.keys import AUTH, TOKEN, actor_of
-from reductauth.web.schema import minted_view, parse_draft, parse_rotation, refuse_query, token_view
+from reductauth.web.query import is_full_view
+from reductauth.web.schema import (
+    full_view,
+    minted_view,
+    parse_batch,
+    parse_draft,
+    parse_edit,
+    parse_nothing,
+    parse_rotation,
+    refuse_query,
+    token_view,
+)
 
 __all__ = ["token_routes"]
 
@@ -26,11 +37,16 @@ def token_routes(base_path: str) -> list[web.RouteDef]:
     token = f"{api}/tokens/{{token_name:[^/]+}}"
     return [
         web.get(f"{api}/me", show_me),
+        web.delete(f"{api}/me", revoke_me),
+        web.post(f"{api}/me/rotate", rotate_me, expect_handler=expect_later),
         web.get(f"{api}/tokens", list_tokens),
+        web.post(f"{api}/tokens/$batch", change_tokens, expect_handler=expect_later),
         web.get(token, show_token),
         web.post(token, create_token, expect_handler=expect_later),
+        web.patch(token, edit_token, expect_handler=expect_later),
         web.delete(token, delete_token),
         web.post(f"{token}/rotate", rotate_token, expect_handler=expect_later),
+        web.post(f"{token}/revoke", revoke_token, expect_handler=expect_later),
     ]
 
 
@@ -38,10 +54,28 @@ def token_routes(base_path: str) -> list[web.RouteDef]:
 async def show_me(request: web.Request) -> web.Response:
     """Show the caller's own token."""
     auth = request.app[AUTH]
-    me = request[TOKEN]
-    if me is not EVERYBODY.token:
-        me = await auth.registry.token_by_id(me.token_id)
-    return _json(token_view(me, auth.clock()))
+    token_id = request[TOKEN].token_id
+    if is_full_view(request.query):
+        return _json(full_view(await auth.registry.details_by_id(token_id), auth.clock()))
+    return _json(token_view(await auth.registry.token_by_id(token_id), auth.clock()))
+
+
+@requires(Authenticated())
+async def revoke_me(request: web.Request) -> web.Response:
+    """End the caller's own token for good."""
+    registry = request.app[AUTH].registry
+    registry.check_enabled()
+    await registry.revoke_own(actor_of(request))
+    return web.Response(headers=_NO_STORE)
+
+
+@requires(Authenticated())
+async def rotate_me(request: web.Request) -> web.Response:
+    """Give the caller's own token a new value."""
+    registry = request.app[AUTH].registry
+    registry.check_enabled()
+    grace_seconds = parse_rotation(await read_body(request))
+    return _json(minted_view(await registry.rotate_own(actor_of(request), grace_seconds)))
 
 
 @requires(FullAccess())
@@ -57,7 +91,9 @@ async def list_tokens(request: web.Request) -> web.Response:
 async def show_token(request: web.Request) -> web.Response:
     """Show one token."""
     auth = request.app[AUTH]
-    refuse_query(request.query)
+    refuse_query(request.query, known=("view",))
+    if is_full_view(request.query):
+        return _json(full_view(await auth.registry.details(_name(request)), auth.clock()))
     return _json(token_view(await auth.registry.token(_name(request)), auth.clock()))
 
 
@@ -72,13 +108,43 @@ async def create_token(request: web.Request) -> web.Response:
 
 
 @requires(FullAccess())
+async def edit_token(request: web.Request) -> web.Response:
+    """Change some of a token's fields."""
+    auth = request.app[AUTH]
+    auth.registry.check_enabled()
+    refuse_query(request.query)
+    edit = parse_edit(await read_body(request))
+    return _json(full_view(await auth.registry.edit(actor_of(request), _name(request), edit), auth.clock()))
+
+
+@requires(FullAccess())
+async def change_tokens(request: web.Request) -> web.Response:
+    """Make many changes, each of its own."""
+    auth = request.app[AUTH]
+    auth.registry.check_enabled()
+    refuse_query(request.query)
+    items = parse_batch(await read_body(request))
+    return _json({"results": await batch_results(auth, actor_of(request), items)})
+
+
+@requires(FullAccess())
 async def rotate_token(request: web.Request) -> web.Response:
     """Give a token a new value."""
     registry = request.app[AUTH].registry
     registry.check_enabled()
     refuse_query(request.query)
-    parse_rotation(await read_body(request))
-    return _json(minted_view(await registry.rotate(actor_of(request), _name(request))))
+    grace_seconds = parse_rotation(await read_body(request))
+    return _json(minted_view(await registry.rotate(actor_of(request), _name(request), grace_seconds)))
+
+
+@requires(FullAccess())
+async def revoke_token(request: web.Request) -> web.Response:
+    """End a token for good, and keep its record."""
+    auth = request.app[AUTH]
+    auth.registry.check_enabled()
+    refuse_query(request.query)
+    parse_nothing(await read_body(request))
+    return _json(full_view(await auth.registry.revoke(actor_of(request), _name(request)), auth.clock()))
 
 
 @requires(FullAccess())

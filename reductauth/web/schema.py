@@ -6,28 +6,42 @@ Times are RFC 3339, UTC with `Z` on output, any offset on input.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
 import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from reductauth.details import TokenDetails, UsageCounts
 from reductauth.draft import MAX_INTEGER, TokenDraft
+from reductauth.edit import NOT_GIVEN, PermissionsEdit, TokenEdit
 from reductauth.errors import InvalidInputError
 from reductauth.networks import NetworkList
 from reductauth.permissions import MAX_PATTERNS, Permissions, Role
-from reductauth.registry import Minted
+from reductauth.registry import MAX_GRACE_SECONDS, Minted
 from reductauth.times import parse_time, rfc3339
-from reductauth.token import Token
+from reductauth.token import Secret, Token
 
 __all__ = [
+    "MAX_BATCH_ITEMS",
+    "BatchItem",
+    "Operation",
+    "counts_view",
+    "edit_of",
+    "full_view",
     "minted_view",
+    "parse_batch",
     "parse_draft",
+    "parse_edit",
+    "parse_nothing",
     "parse_rotation",
     "refuse_query",
     "rfc3339",
     "token_view",
 ]
+
+MAX_BATCH_ITEMS = 1_000
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -93,8 +107,76 @@ class _NestedBody(_Body):
         )
 
 
+_LEFT_OUT: Any = NOT_GIVEN
+"""The default of a key that an edit may leave out: pydantic does not check defaults."""
+
+
+class _PermissionsPatch(_Body):
+    full_access: bool | None = _LEFT_OUT
+    read: _Patterns | None = _LEFT_OUT
+    write: _Patterns | None = _LEFT_OUT
+
+    def edit(self) -> PermissionsEdit:
+        given = self.model_fields_set
+        return PermissionsEdit(
+            full_access=False if self.full_access is None else self.full_access,
+            read=Permissions.of(read=self.read or ()).read if "read" in given else NOT_GIVEN,
+            write=Permissions.of(write=self.write or ()).write if "write" in given else NOT_GIVEN,
+        )
+
+
+class _EditBody(_Body):
+    """A JSON merge patch (RFC 7396): null takes a key back to what it is by default."""
+
+    permissions: _PermissionsPatch = _PermissionsPatch()
+    role: Annotated[Role, Field(strict=False)] = _LEFT_OUT
+    description: str | None = _LEFT_OUT
+    active: bool = _LEFT_OUT
+    valid_from: _Time = _LEFT_OUT
+    expires_at: _Time = _LEFT_OUT
+    ttl: Annotated[int, Field(ge=0, le=MAX_INTEGER)] | None = _LEFT_OUT
+    ip_allowlist: list[str] | None = _LEFT_OUT
+
+    def edit(self) -> TokenEdit:
+        given = self.model_fields_set
+        if given >= {"permissions", "role"}:
+            raise InvalidInputError("Invalid body: give only one of permissions and role")
+        return TokenEdit(
+            permissions=self.permissions.edit(),
+            role=self.role,
+            description="" if self.description is None else self.description,
+            active=self.active,
+            valid_from_us=self.valid_from,
+            expires_at_us=self.expires_at,
+            ttl_seconds=self.ttl,
+            allowlist=NetworkList.of(self.ip_allowlist or ()) if "ip_allowlist" in given else NOT_GIVEN,
+        )
+
+
 class _RotationBody(_Body):
-    pass
+    grace_seconds: Annotated[int, Field(ge=0, le=MAX_GRACE_SECONDS)] = 0
+
+
+class Operation(StrEnum):
+    """What one item of a batch does."""
+
+    REVOKE = "revoke"
+    ACTIVATE = "activate"
+    DEACTIVATE = "deactivate"
+    DELETE = "delete"
+    EDIT = "edit"
+
+
+class BatchItem(_Body):
+    """One change of many. Whether its name and its patch are well-formed is its own matter."""
+
+    op: Annotated[Operation, Field(strict=False)]
+    name: str
+    patch: Any = None
+
+
+class _BatchBody(_Body):
+    items: Annotated[list[BatchItem], Field(min_length=1, max_length=MAX_BATCH_ITEMS)]
 
 
 def parse_draft(body: bytes) -> TokenDraft:
@@ -108,16 +190,47 @@ def parse_draft(body: bytes) -> TokenDraft:
     return _validated(_FlatBody, fields).draft()
 
 
-def parse_rotation(body: bytes) -> None:
-    """Check the body of a rotation: nothing, or an object without fields. Raises `InvalidInputError`."""
+def parse_edit(body: bytes) -> TokenEdit:
+    """Read the body of an edit. Raises `InvalidInputError`."""
+    return edit_of(_parse_object(body))
+
+
+def edit_of(patch: Any) -> TokenEdit:
+    """Read a patch that was parsed already, and may be anything. Raises `InvalidInputError`."""
+    return _validated(_EditBody, _object(patch)).edit()
+
+
+def parse_rotation(body: bytes) -> int:
+    """Read the body of a rotation, which may be empty: for how many seconds the old value works on.
+
+    Raises `InvalidInputError`.
+    """
+    return _validated(_RotationBody, _parse_object(body)).grace_seconds if body else 0
+
+
+def parse_nothing(body: bytes) -> None:
+    """Check the body of a route that needs none: nothing, or an object without keys. Raises `InvalidInputError`."""
     if body:
-        _validated(_RotationBody, _parse_object(body))
+        _validated(_Body, _parse_object(body))
 
 
-def refuse_query(parameters: Iterable[str]) -> None:
-    """Raise `InvalidInputError` for a query parameter: on these routes a misspelled one must not pass unnoticed."""
+def parse_batch(body: bytes) -> list[BatchItem]:
+    """Read the body of a batch. Raises `InvalidInputError` for what is wrong with it as a whole."""
+    items = _validated(_BatchBody, _parse_object(body)).items
+    for number, item in enumerate(items):
+        if ("patch" in item.model_fields_set) != (item.op is Operation.EDIT):
+            raise InvalidInputError(
+                f"Invalid body: items.{number}.patch: must be given with edit, and with nothing else"
+            )
+    return items
+
+
+def refuse_query(parameters: Iterable[str], known: Collection[str] = ()) -> None:
+    """Raise `InvalidInputError` for an unknown parameter: on these routes a misspelled one must not pass unnoticed."""
     for name in parameters:
-        raise InvalidInputError(f"Invalid query: unknown parameter '{name}'")
+        if name not in known:
+            hint = f"; known are {', '.join(known)}" if known else ""
+            raise InvalidInputError(f"Invalid query: unknown parameter '{name}'{hint}")
 
 
 def token_view(token: Token, now_us: int) -> dict[str, Any]:
@@ -140,9 +253,50 @@ def token_view(token: Token, now_us: int) -> dict[str, Any]:
     }
 
 
+def full_view(details: TokenDetails, now_us: int) -> dict[str, Any]:
+    """Give a token with all that operators see: the keys of the storage protocol, and more."""
+    token = details.token
+    return token_view(token, now_us) | {
+        "id": token.token_id,
+        "description": token.description,
+        "role": token.role,
+        "status": token.status_at(now_us),
+        "active": token.active,
+        "valid_from": _optional_rfc3339(token.valid_from_us),
+        "revoked_at": _optional_rfc3339(token.revoked_at_us),
+        "updated_at": rfc3339(token.updated_at_us),
+        "created_by": token.created_by,
+        "last_access_ip": token.last_access_ip,
+        "secrets": [_secret_view(secret) for secret in details.secrets],
+        "usage": {
+            "total": counts_view(details.usage.total),
+            "today": counts_view(details.usage.today),
+            "this_month": counts_view(details.usage.this_month),
+        },
+    }
+
+
+def counts_view(counts: UsageCounts) -> dict[str, int]:
+    """Give numbers of requests."""
+    return {"read": counts.read, "write": counts.write, "admin": counts.admin, "denied": counts.denied}
+
+
+def _secret_view(secret: Secret) -> dict[str, Any]:
+    return {
+        "created_at": rfc3339(secret.created_at_us),
+        "expires_at": _optional_rfc3339(secret.expires_at_us),
+        "last_access": _optional_rfc3339(secret.last_access_us),
+        "last_access_ip": secret.last_access_ip,
+        "uses": secret.uses,
+    }
+
+
 def minted_view(minted: Minted) -> dict[str, Any]:
     """Give a new value: the one response that holds it."""
-    return {"value": minted.value, "created_at": rfc3339(minted.created_at_us)}
+    view = {"value": minted.value, "created_at": rfc3339(minted.created_at_us)}
+    if minted.previous_expires_at_us is not None:
+        view["previous_expires_at"] = rfc3339(minted.previous_expires_at_us)
+    return view
 
 
 def _optional_rfc3339(time_us: int | None) -> str | None:
@@ -158,6 +312,10 @@ def _parse_object(body: bytes) -> dict[str, Any]:
         raise InvalidInputError(f"Invalid body: {error}") from None
     except RecursionError:
         raise InvalidInputError("Invalid body: is nested too deeply") from None
+    return _object(parsed)
+
+
+def _object(parsed: Any) -> dict[str, Any]:
     if not isinstance(parsed, dict):
         raise InvalidInputError("Invalid body: must be a JSON object")
     return parsed

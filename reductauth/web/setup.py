@@ -130,7 +130,7 @@ async def _running(
         secrets.check_first_start()
     store = await asyncio.to_thread(SqliteStore.open, settings.auth_folder, secrets.key)
     try:
-        registry = TokenRegistry(store, store.key, clock, bucket_names)
+        registry = TokenRegistry(store, store.key, clock, bucket_names, settings.token_max_lifetime_seconds)
         try:
             await bootstrap.apply(secrets, store, store.key, clock)
             await registry.settle_bucket_intents()

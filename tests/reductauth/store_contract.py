@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from reductauth.details import NOT_USED, TokenDetails, UsageCounts, UsageTotals
 from reductauth.errors import StoreUnavailableError
 from reductauth.networks import NetworkList
 from reductauth.permissions import Action, Permissions, Role
@@ -141,6 +142,7 @@ GENERATION: list[tuple[str, Work, bool]] = [
     ("replace", lambda t: t.replace(make_token("one", active=False)), True),
     ("remove", lambda t: t.remove("id-of-two"), True),
     ("values ended", lambda t: t.remove_secrets("id-of-one"), True),
+    ("values retired", lambda t: t.retire_secrets("id-of-one", NOW_US), True),
     ("intent", lambda t: t.add_bucket_intent(IntentKind.REMOVE, "b", None, NOW_US), True),
 ]
 
@@ -246,6 +248,28 @@ class StoreContract(ABC):
         assert await store.find(digest_of("v1")) is None
         assert await store.find(digest_of("v2")) is None
         assert await store.change(lambda t: t.secrets("id-of-a")) == []
+
+    async def test_values_that_are_retired(self, store: TokenStore) -> None:
+        """The value without an end gets one, those that had one end at once, another token's are left alone."""
+        await add(store, make_token("a"), "v1")
+        await add(store, make_token("b"), "other")
+        await store.change(lambda t: t.retire_secrets("id-of-a", NOW_US + 5))
+        await store.change(lambda t: t.add_secret("id-of-a", digest_of("v2"), NOW_US + 1))
+        first, second = await store.change(lambda t: t.secrets("id-of-a"))
+        assert first == Secret(first.secret_id, NOW_US, NOW_US + 5)
+        assert second == Secret(second.secret_id, NOW_US + 1)
+        await store.change(lambda t: t.retire_secrets("id-of-a", NOW_US + 9))
+        assert await store.find(digest_of("v1")) is None
+        assert (await found(store, "v2")).secret == replace(second, expires_at_us=NOW_US + 9)
+        assert (await found(store, "other")).secret.expires_at_us is None
+
+    async def test_an_administrator_whose_value_ends_is_of_no_use(self, store: TokenStore) -> None:
+        """A value in its grace does not count: for good is not until then."""
+        await add(store, make_token("a", permissions=ADMINISTRATOR), "v1")
+        await store.change(lambda t: t.retire_secrets("id-of-a", NOW_US + DAY_US))
+        assert not await store.change(lambda t: t.has_usable_administrator(NOW_US))
+        await store.change(lambda t: t.add_secret("id-of-a", digest_of("v2"), NOW_US))
+        assert await store.change(lambda t: t.has_usable_administrator(NOW_US))
 
     async def test_secret_ids_are_not_used_again(self, store: TokenStore) -> None:
         """A value's id never comes back: what is still counted for a dead value reaches nobody."""
@@ -507,6 +531,40 @@ class StoreContract(ABC):
             await one.change(methodcaller("replace", make_token("a", description=str(number))))
             seen.append(one.generation())
         assert seen == sorted(set(seen))
+
+    # -- details --------------------------------------------------------------------------------------------
+
+    async def test_details(self, store: TokenStore) -> None:
+        """Live values oldest first, and usage as of now; of several tokens in the order asked for."""
+        await add(store, make_token("a"), "v1", "v2")
+        await add(store, make_token("b"), "w")
+        await add(store, make_token("c"))
+        v1, v2 = [secret.secret_id for secret in await store.read(lambda s: s.secrets("id-of-a"))]
+        deltas = [
+            used("id-of-a", v1, day="2026-12-31", read=1),
+            used("id-of-a", v1, day="2027-01-14", read=10, write=1, last_access_us=NOW_US - DAY_US),
+            used("id-of-a", v2, day="2027-01-15", read=100, admin=2, denied=3, last_access_us=NOW_US),
+            used("id-of-a", v2, day="2027-02-01", read=1_000),
+        ]
+        await store.change(lambda t: t.add_usage(deltas))
+
+        def details(snapshot: Snapshot) -> list[TokenDetails]:
+            tokens = {token.name: token for token in snapshot.tokens()}
+            return snapshot.details([tokens["c"], tokens["a"], tokens["b"]], NOW_US)
+
+        for found_details in (await store.read(details), await store.change(details)):
+            c, a, b = found_details
+            assert [one.token.name for one in (a, b, c)] == ["a", "b", "c"]
+            assert [(secret.secret_id, secret.uses) for secret in a.secrets] == [(v1, 12), (v2, 1_105)]
+            assert a.secrets[1].last_access_us == NOW_US
+            assert a.usage == UsageTotals(
+                total=UsageCounts(read=1_111, write=1, admin=2, denied=3),
+                today=UsageCounts(read=100, admin=2, denied=3),
+                this_month=UsageCounts(read=110, write=1, admin=2, denied=3),
+            )
+            assert [len(one.secrets) for one in (b, c)] == [1, 0]
+            assert b.usage == c.usage == NOT_USED
+        assert await store.read(lambda s: s.details([], NOW_US)) == []
 
     # -- bucket intents -------------------------------------------------------------------------------------
 

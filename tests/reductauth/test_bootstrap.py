@@ -424,6 +424,12 @@ class TestDisabled:
             ("POST", "/tokens/robot", {"full_access": True}, 400, {"detail": "Authentication is disabled"}),
             ("POST", "/tokens/robot/rotate", None, 400, {"detail": "Authentication is disabled"}),
             ("DELETE", "/tokens/robot", None, 200, None),
+            ("PATCH", "/tokens/robot", {"active": True}, 400, {"detail": "Authentication is disabled"}),
+            ("PATCH", "/tokens/robot", {"nonsense": 1}, 400, {"detail": "Authentication is disabled"}),
+            ("POST", "/tokens/robot/revoke", None, 400, {"detail": "Authentication is disabled"}),
+            ("POST", "/tokens/$batch", {"items": []}, 400, {"detail": "Authentication is disabled"}),
+            ("DELETE", "/me", None, 400, {"detail": "Authentication is disabled"}),
+            ("POST", "/me/rotate", None, 400, {"detail": "Authentication is disabled"}),
         ],
     )
     async def test_token_routes(

@@ -17,7 +17,9 @@ import pytest_asyncio
 import reductauth.sqlite.files
 from reductauth.actor import Actor, Identity
 from reductauth.authenticator import Authenticator
+from reductauth.details import TokenDetails
 from reductauth.draft import TokenDraft
+from reductauth.edit import PermissionsEdit, TokenEdit
 from reductauth.errors import (
     AuthError,
     BucketBusyError,
@@ -32,7 +34,7 @@ from reductauth.errors import (
     TokenNotFoundError,
 )
 from reductauth.networks import NetworkList
-from reductauth.permissions import NO_PERMISSIONS, Action, Permissions
+from reductauth.permissions import NO_PERMISSIONS, Action, BucketPattern, Permissions, Role
 from reductauth.registry import TokenRegistry
 from reductauth.sqlite import SqliteStore
 from reductauth.sqlite.files import FolderLock
@@ -203,7 +205,9 @@ async def test_names_that_no_token_has(world: World, name: str, message: str) ->
     registry = world.registry
     for change in (
         registry.create(ENVIRONMENT, name, FULL),
+        registry.edit(ENVIRONMENT, name, TokenEdit()),
         registry.rotate(ENVIRONMENT, name),
+        registry.revoke(ENVIRONMENT, name),
         registry.delete(ENVIRONMENT, name),
         registry.token(name),
     ):
@@ -350,9 +354,14 @@ async def test_a_revoked_token_is_not_rotated(world: World) -> None:
 
 
 async def test_unknown_tokens(world: World) -> None:
-    """What is not there can be neither rotated nor deleted."""
+    """What is not there can't be changed."""
     await world.create("admin")
-    for change in (world.registry.rotate(ENVIRONMENT, "a"), world.registry.delete(ENVIRONMENT, "a")):
+    for change in (
+        world.registry.edit(ENVIRONMENT, "a", TokenEdit()),
+        world.registry.rotate(ENVIRONMENT, "a"),
+        world.registry.revoke(ENVIRONMENT, "a"),
+        world.registry.delete(ENVIRONMENT, "a"),
+    ):
         await refused(world, TokenNotFoundError, "Token 'a' doesn't exist", change)
 
 
@@ -365,6 +374,245 @@ async def test_provisioned_tokens(world: World) -> None:
         rotation, deletion = world.registry.rotate(actor, "a"), world.registry.delete(actor, "a")
         await refused(world, ProvisionedTokenError, "Can't rotate provisioned token 'a'", rotation)
         await refused(world, ProvisionedTokenError, "Can't remove provisioned token 'a'", deletion)
+        for change in (
+            world.registry.edit(actor, "a", TokenEdit(description="x")),
+            world.registry.revoke(actor, "a"),
+        ):
+            await refused(world, ProvisionedTokenError, "Can't change provisioned token 'a'", change)
+    holder = await world.actor("a")
+    rotation, revocation = world.registry.rotate_own(holder), world.registry.revoke_own(holder)
+    await refused(world, ProvisionedTokenError, "Can't rotate provisioned token 'a'", rotation)
+    await refused(world, ProvisionedTokenError, "Can't change provisioned token 'a'", revocation)
+
+
+@pytest.mark.parametrize("is_own", [False, True])
+async def test_rotation_with_grace(world: World, is_own: bool) -> None:
+    """The old value works beside the new one until the second it was told, and not from then on."""
+    await world.create("admin")
+    actor = await world.create("a")
+    old = world.values["a"]
+    rotation = world.registry.rotate_own(actor, 60) if is_own else world.registry.rotate(ENVIRONMENT, "a", 60)
+    minted = await rotation
+    assert minted.previous_expires_at_us == NOW_US + 60 * SECOND_US
+    world.clock.now_us = NOW_US + 60 * SECOND_US - 1
+    assert [await world.works(value) for value in (old, minted.value)] == [True, True]
+    world.clock.now_us += 1
+    assert [await world.works(value) for value in (old, minted.value)] == [False, True]
+
+
+async def test_a_second_rotation_during_grace(world: World) -> None:
+    """It ends the oldest value at once; without grace it ends both."""
+    await world.create("a")
+    values = [world.values["a"]]
+    for _ in range(3):
+        world.clock.now_us += SECOND_US
+        values.append((await world.registry.rotate(ENVIRONMENT, "a", 60)).value)
+    assert [await world.works(value) for value in values] == [False, False, True, True]
+    values.append((await world.registry.rotate(ENVIRONMENT, "a")).value)
+    assert [await world.works(value) for value in values] == [False, False, False, False, True]
+
+
+async def test_two_rotations_at_once(world: World, beside: World) -> None:
+    """In two processes: both values are told, the later one has no end, the earlier one is in its grace."""
+    await world.create("a")
+    for _ in range(10):
+        minted = await asyncio.gather(*(one.registry.rotate(ENVIRONMENT, "a", 60) for one in (world, beside)))
+        (details,) = [await world.registry.details("a")]
+        assert [secret.expires_at_us for secret in details.secrets] == [NOW_US + 60 * SECOND_US, None]
+        assert [await world.works(one.value) for one in minted] == [True, True]
+
+
+# -- edit, revoke -------------------------------------------------------------------------------------------
+
+LAST_CHANGE = "Can't change token 'admin': at least one full-access token must remain"
+LAST_DEACTIVATION = "Can't deactivate token 'admin': at least one full-access token must remain"
+LAST_REVOCATION = "Can't revoke token 'admin': at least one full-access token must remain"
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (TokenEdit(active=False), LAST_DEACTIVATION),
+        (TokenEdit(active=False, description="x"), LAST_DEACTIVATION),
+        (TokenEdit(permissions=PermissionsEdit(full_access=False)), LAST_CHANGE),
+        (TokenEdit(role=Role.VIEWER), LAST_CHANGE),
+        (TokenEdit(expires_at_us=NOW_US + DAY_US), LAST_CHANGE),
+        (TokenEdit(ttl_seconds=10**9), LAST_CHANGE),
+        (TokenEdit(valid_from_us=NOW_US + 1), LAST_CHANGE),
+        (TokenEdit(allowlist=NetworkList.of(["0.0.0.0/0", "::/0"])), LAST_CHANGE),
+    ],
+)
+async def test_the_last_usable_administrator_stays_usable(
+    world: World, edit: TokenEdit, message: str
+) -> None:
+    """Whoever asks, it is not edited out of its use; with another one beside it, it may be."""
+    admin = await world.create("admin")
+    for actor in (admin, ENVIRONMENT):
+        await refused(world, LastAdministratorError, message, world.registry.edit(actor, "admin", edit))
+    await world.registry.edit(admin, "admin", TokenEdit(description="x", valid_from_us=NOW_US))
+    await world.create("other")
+    await world.registry.edit(ENVIRONMENT, "admin", edit)
+
+
+async def test_the_last_usable_administrator_is_not_revoked(world: World) -> None:
+    """By nobody, itself included."""
+    admin = await world.create("admin")
+    for revocation in (
+        world.registry.revoke(ENVIRONMENT, "admin"),
+        world.registry.revoke(admin, "admin"),
+        world.registry.revoke_own(admin),
+    ):
+        await refused(world, LastAdministratorError, LAST_REVOCATION, revocation)
+
+
+@pytest.mark.parametrize("expires_at_us", [None, NOW_US + DAY_US, NOW_US + 3])
+async def test_revoke(world: World, expires_at_us: int | None) -> None:
+    """Every value ends, the record stays, an earlier expiry too; the second time nothing changes."""
+    admin = await world.create("admin")
+    await world.create("a", TokenDraft(expires_at_us=expires_at_us))
+    values = [world.values["a"], (await world.registry.rotate(admin, "a", 60)).value]
+    before = await world.registry.token("a")
+    world.clock.now_us += 5
+    details = await world.registry.revoke(admin, "a")
+    assert details.token == replace(
+        before,
+        active=False,
+        expires_at_us=NOW_US + 3 if expires_at_us == NOW_US + 3 else NOW_US + 5,
+        revoked_at_us=NOW_US + 5,
+        updated_at_us=NOW_US + 5,
+    )
+    assert details.secrets == ()
+    assert [await world.works(value) for value in values] == [False, False]
+    world.clock.now_us += 5
+    assert await world.registry.revoke(admin, "a") == details
+    for change in (
+        world.registry.edit(admin, "a", TokenEdit(active=True)),
+        world.registry.rotate(admin, "a"),
+    ):
+        await refused(world, RevokedTokenError, "Token 'a' is revoked", change)
+
+
+async def test_what_is_written_down(world: World) -> None:
+    """One row for each change that changed something, with its actor; none for what did not."""
+    admin = await world.create("admin")
+    await world.create("a")
+    for change in (
+        world.registry.edit(admin, "a", TokenEdit(description="x")),
+        world.registry.edit(admin, "a", TokenEdit(description="x")),
+        world.registry.edit(admin, "a", TokenEdit(active=False)),
+        world.registry.edit(admin, "a", TokenEdit(active=True, ttl_seconds=9)),
+        world.registry.rotate(admin, "a", 5),
+        world.registry.revoke(admin, "a"),
+        world.registry.revoke(admin, "a"),
+        world.registry.delete(admin, "a"),
+    ):
+        await change
+    rows = world.store._lookups.execute("SELECT actor, action, token_name FROM audit ORDER BY sequence")
+    assert rows.fetchall() == [
+        ("environment", "create", "admin"),
+        ("environment", "create", "a"),
+        *(
+            ("admin", action, "a")
+            for action in ("edit", "deactivate", "activate", "rotate", "revoke", "delete")
+        ),
+    ]
+
+
+async def test_an_edit_that_changes_nothing_wakes_nobody(world: World) -> None:
+    """Neither the time of the last change nor what caches go by moves."""
+    await world.create("a", TokenDraft(ADMINISTRATOR, description="x"))
+    before, generation = await world.registry.token("a"), world.store.generation()
+    world.clock.now_us += 5
+    details = await world.registry.edit(ENVIRONMENT, "a", TokenEdit(description="x"))
+    assert details.token == before
+    assert world.store.generation() == generation
+
+
+async def test_racing_edits_lose_nothing(world: World, beside: World) -> None:
+    """Edits of different fields of one token, at once and in two processes: all of them are in it."""
+    await world.create("admin")
+    edits = [
+        TokenEdit(description="new"),
+        TokenEdit(ttl_seconds=7),
+        TokenEdit(valid_from_us=NOW_US - 7),
+        TokenEdit(expires_at_us=NOW_US + DAY_US),
+        TokenEdit(allowlist=NetworkList.of(["10.0.0.1"])),
+        TokenEdit(permissions=PermissionsEdit(full_access=True)),
+        TokenEdit(permissions=PermissionsEdit(read=(BucketPattern("r"),))),
+        TokenEdit(permissions=PermissionsEdit(write=(BucketPattern("w"),))),
+        TokenEdit(active=False),
+    ]
+    for number in range(10):
+        name = f"t{number}"
+        await world.create(name, TokenDraft())
+        await asyncio.gather(
+            *(
+                (world, beside)[place % 2].registry.edit(ENVIRONMENT, name, edit)
+                for place, edit in enumerate(edits)
+            )
+        )
+        token = await world.registry.token(name)
+        assert token == Token(
+            token.token_id,
+            name,
+            Permissions.of(full_access=True, read=["r"], write=["w"]),
+            NOW_US,
+            NOW_US,
+            description="new",
+            active=False,
+            valid_from_us=NOW_US - 7,
+            expires_at_us=NOW_US + DAY_US,
+            ttl_seconds=7,
+            allowlist=NetworkList.of(["10.0.0.1"]),
+        )
+
+
+async def test_edits_against_a_revocation(world: World, beside: World) -> None:
+    """Whichever comes first, a revoked token is never active again."""
+    await world.create("admin")
+    for number in range(10):
+        name = f"t{number}"
+        await world.create(name)
+        edit = TokenEdit(active=True, expires_at_us=None, description="x")
+        edits = (one.registry.edit(ENVIRONMENT, name, edit) for one in [beside, world] * 5)
+        revocation = world.registry.revoke(ENVIRONMENT, name)
+        *answers, _ = await asyncio.gather(*edits, revocation, return_exceptions=True)
+        assert {type(answer) for answer in answers} <= {TokenDetails, RevokedTokenError}
+        token = await beside.registry.token(name)
+        assert (token.active, token.revoked_at_us, token.expires_at_us) == (False, NOW_US, NOW_US)
+        assert not await beside.works(world.values[name])
+
+
+# -- what a holder may do with its own token ----------------------------------------------------------------
+
+
+HOLDER_ENDS: dict[str, Callable[[World], Awaitable[Any]]] = {
+    "deleted": lambda world: world.registry.delete(ENVIRONMENT, "admin"),
+    "rotated": lambda world: world.registry.rotate(ENVIRONMENT, "admin"),
+    "revoked": lambda world: world.registry.revoke(ENVIRONMENT, "admin"),
+    "expired": lambda world: world.edit("admin", expires_at_us=NOW_US),
+    "inactive": lambda world: world.edit("admin", active=False),
+    "scheduled": lambda world: world.edit("admin", valid_from_us=NOW_US + 1),
+}
+
+
+@pytest.mark.parametrize("change", ["rotate_own", "revoke_own"])
+@pytest.mark.parametrize("end", HOLDER_ENDS.values(), ids=HOLDER_ENDS)
+async def test_a_holder_that_ended_after_it_was_authorized(
+    world: World, change: str, end: Callable[[World], Awaitable[Any]]
+) -> None:
+    """Between the authorization of a request and its commit the holder ends: refused, and nothing changed."""
+    await world.create("other")
+    holder = await world.create("admin")
+    await end(world)
+    await refused(world, InvalidTokenError, "Invalid token", getattr(world.registry, change)(holder))
+
+
+async def test_the_environment_holds_no_token(world: World) -> None:
+    """What only a holder can do, the deployment cannot."""
+    await world.create("admin")
+    for change in (world.registry.rotate_own(ENVIRONMENT), world.registry.revoke_own(ENVIRONMENT)):
+        await refused(world, InvalidTokenError, "Invalid token", change)
 
 
 # -- delete -------------------------------------------------------------------------------------------------
@@ -503,7 +751,9 @@ async def remove(world: World, actor: Actor) -> None:
 
 CHANGES: dict[str, Callable[[World, Actor], Awaitable[Any]]] = {
     "create": lambda world, actor: world.registry.create(actor, "new", FULL),
+    "edit": lambda world, actor: world.registry.edit(actor, "victim", TokenEdit(description="x")),
     "rotate": lambda world, actor: world.registry.rotate(actor, "victim"),
+    "revoke": lambda world, actor: world.registry.revoke(actor, "victim"),
     "delete": lambda world, actor: world.registry.delete(actor, "victim"),
     "rename bucket": rename,
     "remove bucket": remove,

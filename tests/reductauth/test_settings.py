@@ -43,6 +43,7 @@ def test_defaults() -> None:
     assert settings.auth_folder == Path("data/auth")
     assert settings.api_base_path == ""
     assert settings.trusted_proxies.entries == ()
+    assert settings.token_max_lifetime_seconds is None
     assert settings.disable_auth is False
     assert settings == Settings()
 
@@ -54,6 +55,7 @@ def test_every_variable_is_read() -> None:
             "RS_DATA_PATH": "/var/lib/storage",
             "RS_API_BASE_PATH": "/storage",
             "RS_TRUSTED_PROXIES": "10.0.0.0/8",
+            "RS_TOKEN_MAX_LIFETIME_SECONDS": "3600",
             "RS_DISABLE_AUTH": "true",
             "HOME": "/root",
             "data_path": "ignored",
@@ -64,7 +66,17 @@ def test_every_variable_is_read() -> None:
     assert settings.auth_folder == Path("/var/lib/storage/auth")
     assert settings.api_base_path == "/storage"
     assert settings.trusted_proxies.entries == ("10.0.0.0/8",)
+    assert settings.token_max_lifetime_seconds == 3_600
     assert settings.disable_auth is True
+
+
+@pytest.mark.parametrize("given", ["", " ", "0", "-1", "1.5", "an hour", "null", "3162240001", "1e3"])
+def test_lifetimes_that_are_refused(given: str) -> None:
+    """A whole number of seconds, at least one, at most a hundred years; nothing else switches the cap off."""
+    right = "must be a number of seconds from 1 to 3162240000"
+    (fault,) = faults_of({"RS_TOKEN_MAX_LIFETIME_SECONDS": given})
+    assert fault.startswith("RS_TOKEN_MAX_LIFETIME_SECONDS")
+    assert fault.endswith(right)
 
 
 @pytest.mark.parametrize(

@@ -52,12 +52,22 @@ CALLS = {
     "HEAD /api/v1/list": ("HEAD", "/api/v1/list", None, 200),
     "GET /api/v1/me": ("GET", "/api/v1/me", None, 200),
     "HEAD /api/v1/me": ("HEAD", "/api/v1/me", None, 200),
+    "DELETE /api/v1/me": ("DELETE", "/api/v1/me", None, 200),
+    "POST /api/v1/me/rotate": ("POST", "/api/v1/me/rotate", '{"grace_seconds": 60}', 200),
     "GET /api/v1/tokens": ("GET", "/api/v1/tokens", None, 200),
     "HEAD /api/v1/tokens": ("HEAD", "/api/v1/tokens", None, 200),
     "GET /api/v1/tokens/{token_name}": ("GET", "/api/v1/tokens/worker", None, 200),
     "HEAD /api/v1/tokens/{token_name}": ("HEAD", "/api/v1/tokens/worker", None, 200),
+    "POST /api/v1/tokens/$batch": (
+        "POST",
+        "/api/v1/tokens/$batch",
+        '{"items": [{"op": "delete", "name": "worker"}]}',
+        200,
+    ),
+    "PATCH /api/v1/tokens/{token_name}": ("PATCH", "/api/v1/tokens/worker", '{"ttl": 60}', 200),
     "POST /api/v1/tokens/{token_name}": ("POST", "/api/v1/tokens/fresh", "{}", 200),
     "POST /api/v1/tokens/{token_name}/rotate": ("POST", "/api/v1/tokens/worker/rotate", "{}", 200),
+    "POST /api/v1/tokens/{token_name}/revoke": ("POST", "/api/v1/tokens/worker/revoke", None, 200),
     "DELETE /api/v1/tokens/{token_name}": ("DELETE", "/api/v1/tokens/worker", None, 200),
     "GET /api/v1/b/{bucket_name}": ("GET", "/api/v1/b/home", None, 200),
     "HEAD /api/v1/b/{bucket_name}": ("HEAD", "/api/v1/b/home", None, 200),
@@ -134,10 +144,11 @@ async def prepare(client: Client, caller: str) -> str | None:
 async def state(client: Client) -> list[object]:
     """All that a refused request must leave as it was."""
     pages = [
-        await call(client, ROOT_VALUE, "GET", f"/api/v1/{page}") for page in ("list", "b/home", "tokens")
+        await call(client, ROOT_VALUE, "GET", f"/api/v1/{page}")
+        for page in ("list", "b/home", "tokens", "tokens/worker?view=full")
     ]
     contents = [await page.json() for page in pages]
-    for token in contents[2]["tokens"]:
+    for token in [*contents[2]["tokens"], contents[3]]:
         del token["last_access"]
     return contents
 

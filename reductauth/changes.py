@@ -1,0 +1,162 @@
+"""What each change does to a token, inside the transaction that keeps it.
+
+Rules of this file: what may not be changed is said before what is wrong with the wish; a change that takes
+something away leaves a usable full-access token; each one is written down.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, replace
+
+from reductauth.actor import Actor
+from reductauth.details import TokenDetails
+from reductauth.draft import TokenDraft, check_lifetime
+from reductauth.edit import TokenEdit
+from reductauth.errors import (
+    InvalidInputError,
+    LastAdministratorError,
+    ProvisionedTokenError,
+    RevokedTokenError,
+    TokenExistsError,
+    TokenNotFoundError,
+)
+from reductauth.store import Transaction
+from reductauth.token import Token
+
+__all__ = ["TokenChange", "new_token"]
+
+_SECOND_US = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class TokenChange:
+    """One actor's change at one moment. That the actor may make it was checked before, in the same transaction."""
+
+    transaction: Transaction
+    actor: Actor
+    now_us: int
+
+    def token(self, name: str) -> Token:
+        """The token to be changed. Raises `TokenNotFoundError`."""
+        token = self.transaction.token_named(name)
+        if token is None:
+            raise TokenNotFoundError(name)
+        return token
+
+    def create(self, name: str, draft: TokenDraft, digest: bytes, max_lifetime_seconds: int | None) -> Token:
+        """Add a token with one value. Raises `InvalidInputError`, `TokenExistsError`."""
+        draft.check(self.now_us)
+        check_lifetime(draft, max_lifetime_seconds, self.now_us)
+        if self.transaction.token_named(name) is not None:
+            raise TokenExistsError(name)
+        token = new_token(name, draft, self.now_us, self.actor.name)
+        self.transaction.add(token)
+        self.transaction.add_secret(token.token_id, digest, self.now_us)
+        self._audit("create", token)
+        return token
+
+    def edit(self, token: Token, edit: TokenEdit, max_lifetime_seconds: int | None) -> Token:
+        """Change what the edit names; one that changes nothing leaves no trace.
+
+        Raises `ProvisionedTokenError`, `RevokedTokenError`, `InvalidInputError`, `LastAdministratorError`.
+        """
+        _check_changeable(token, "change")
+        _check_not_revoked(token)
+        edited = edit.applied_to(token, self.now_us)
+        if edited is token:
+            return token
+        if edited.expires_at_us != token.expires_at_us:
+            check_lifetime(edited, max_lifetime_seconds, self.now_us)
+        self.transaction.replace(edited)
+        action = "edit" if edited.active == token.active else "activate" if edited.active else "deactivate"
+        self._audit(action, edited)
+        self._check_administrator_remains("deactivate" if edit.active is False else "change", token)
+        return edited
+
+    def rotate(self, token: Token, digest: bytes, grace_seconds: int) -> tuple[Token, int | None]:
+        """Give a token one more value, and say until when the present one works beside it (None: no more).
+
+        A value that is in its grace already ends at once. Raises `ProvisionedTokenError`, `RevokedTokenError`,
+        and `InvalidInputError` for an expired token.
+        """
+        _check_changeable(token, "rotate")
+        _check_not_revoked(token)
+        if token.is_past_expiry(self.now_us):
+            raise InvalidInputError(f"Can't rotate expired token '{token.name}'")
+        rotated = replace(token, created_at_us=self.now_us, updated_at_us=self.now_us)
+        self.transaction.replace(rotated)
+        previous_expires_at_us = None
+        if grace_seconds:
+            previous_expires_at_us = self.now_us + grace_seconds * _SECOND_US
+            self.transaction.retire_secrets(token.token_id, previous_expires_at_us)
+        else:
+            self.transaction.remove_secrets(token.token_id)
+        self.transaction.add_secret(token.token_id, digest, self.now_us)
+        self._audit("rotate", rotated)
+        return rotated, previous_expires_at_us
+
+    def revoke(self, token: Token) -> Token:
+        """End a token and all its values for good, and keep its record; once it is revoked, do nothing.
+
+        Raises `ProvisionedTokenError`, `LastAdministratorError`.
+        """
+        _check_changeable(token, "change")
+        if token.revoked_at_us is not None:
+            return token
+        revoked = token.revoked(self.now_us)
+        self.transaction.replace(revoked)
+        self.transaction.remove_secrets(token.token_id)
+        self._audit("revoke", revoked)
+        self._check_administrator_remains("revoke", token)
+        return revoked
+
+    def delete(self, token: Token) -> None:
+        """Forget a token. Raises `ProvisionedTokenError`, `LastAdministratorError`."""
+        _check_changeable(token, "remove")
+        self.transaction.remove(token.token_id)
+        self._audit("delete", token)
+        self._check_administrator_remains("remove", token)
+
+    def details(self, token: Token) -> TokenDetails:
+        """The token as the change leaves it, with its live values and its usage."""
+        return self.transaction.details([token], self.now_us)[0]
+
+    def _audit(self, action: str, token: Token) -> None:
+        self.transaction.audit(self.now_us, self.actor, action, token)
+
+    def _check_administrator_remains(self, verb: str, token: Token) -> None:
+        if not self.transaction.has_usable_administrator(self.now_us):
+            raise LastAdministratorError(verb, token.name)
+
+
+def new_token(
+    name: str, draft: TokenDraft, now_us: int, created_by: str, *, is_provisioned: bool = False
+) -> Token:
+    """Make the token that a draft asks for, with an id of its own."""
+    return Token(
+        token_id=str(uuid.uuid4()),
+        name=name,
+        permissions=draft.permissions,
+        created_at_us=now_us,
+        updated_at_us=now_us,
+        created_by=created_by,
+        description=draft.description,
+        role=draft.role,
+        is_provisioned=is_provisioned,
+        active=draft.active,
+        valid_from_us=draft.valid_from_us,
+        expires_at_us=draft.expires_at_us,
+        ttl_seconds=draft.ttl_seconds,
+        allowlist=draft.allowlist,
+    )
+
+
+def _check_changeable(token: Token, verb: str) -> None:
+    if token.is_provisioned:
+        raise ProvisionedTokenError(verb, token.name)
+
+
+def _check_not_revoked(token: Token) -> None:
+    if token.revoked_at_us is not None:
+        raise RevokedTokenError(token.name)
