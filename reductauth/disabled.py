@@ -10,6 +10,7 @@ from reductauth.details import TokenDetails
 from reductauth.draft import TokenDraft
 from reductauth.edit import TokenEdit
 from reductauth.errors import AuthenticationOffError
+from reductauth.listing import EmptyListing
 from reductauth.permissions import Permissions
 from reductauth.registry import Minted
 from reductauth.token import Token
@@ -31,6 +32,9 @@ EVERYBODY = Identity(
 
 class DisabledRegistry:
     """Stands where a `TokenRegistry` would: no tokens, and none can be made."""
+
+    def __init__(self) -> None:
+        self.listing = EmptyListing()
 
     async def tokens(self) -> list[Token]:
         """No tokens."""

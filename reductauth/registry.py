@@ -21,6 +21,7 @@ from reductauth.draft import TokenDraft
 from reductauth.edit import TokenEdit
 from reductauth.errors import InvalidTokenError, TokenNotFoundError
 from reductauth.key import RegistryKey
+from reductauth.listing import TokenListing
 from reductauth.store import IntentKind, Snapshot, TokenStore, Transaction
 from reductauth.token import Token
 from reductauth.value import check_name, mint
@@ -67,6 +68,8 @@ class TokenRegistry:
         self._clock = clock
         self._max_lifetime_seconds = max_lifetime_seconds
         self._buckets = BucketGrants(store, clock, bucket_names)
+        self.listing = TokenListing(store, clock)
+        """Tokens, many at a time."""
 
     async def tokens(self) -> list[Token]:
         """All tokens, by name."""

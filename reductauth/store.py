@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 
 from reductauth.actor import Actor
 from reductauth.details import TokenDetails
+from reductauth.query import Page, TokenQuery
 from reductauth.token import Secret, Token
 
 __all__ = ["BucketIntent", "Found", "IntentKind", "Snapshot", "TokenStore", "Transaction", "UsageDelta"]
@@ -71,6 +72,14 @@ class Snapshot(Protocol):
 
     def tokens(self) -> list[Token]:
         """All tokens, by name; one whose row is damaged is passed over, and logged."""
+        ...
+
+    def tokens_after(self, name: str, limit: int) -> tuple[list[Token], str | None]:
+        """The next `limit` tokens by name, damaged ones passed over; where to go on after, or None at the end."""
+        ...
+
+    def select(self, query: TokenQuery, now_us: int) -> Page[Token]:
+        """What a query asks for, as of `now_us`."""
         ...
 
     def token_by_id(self, token_id: str) -> Token | None:

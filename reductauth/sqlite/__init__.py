@@ -5,6 +5,7 @@ schema.py      the tables and their version
 rows.py        row <-> token
 generation.py  the counter in `auth.gen`
 details.py     values and usage of some tokens
+selection.py   a query for tokens as SQL
 reader.py      lookups in place, and longer reads
 transaction.py what a change may do
 writer.py      the thread that makes changes, many to a commit

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import orjson
+
 from reductauth.details import TokenDetails
+from reductauth.query import Page, TokenQuery
 from reductauth.sqlite.details import details_of
 from reductauth.sqlite.rows import SECRET_COLUMNS, TOKEN_COLUMNS, DamagedRowError, secret_of, token_of
+from reductauth.sqlite.selection import Selection
 from reductauth.store import BucketIntent, Found, IntentKind
 from reductauth.token import Secret, Token
 
 __all__ = ["KEY_OF_ID", "SqliteSnapshot", "find", "suspended_buckets"]
 
 KEY_OF_ID = "(SELECT key FROM tokens WHERE id = ?)"
-_FOUND_COLUMNS = ", ".join(
-    [f"tokens.{name}" for name in TOKEN_COLUMNS.split(", ")]
-    + [f"secrets.{name}" for name in SECRET_COLUMNS.split(", ")]
-)
+_OWN_COLUMNS = ", ".join(f"tokens.{name}" for name in TOKEN_COLUMNS.split(", "))
+_FOUND_COLUMNS = ", ".join([_OWN_COLUMNS, *(f"secrets.{name}" for name in SECRET_COLUMNS.split(", "))])
 _FIND = f"SELECT {_FOUND_COLUMNS} FROM secrets JOIN tokens ON tokens.key = secrets.token_key WHERE digest = ?"
+_PICKED = f"""
+SELECT {_OWN_COLUMNS} FROM tokens JOIN json_each(?) AS picked ON tokens.key = picked.value ORDER BY picked.key
+"""
 _logger = logging.getLogger("reductauth.store")
 _TOKEN_WIDTH = TOKEN_COLUMNS.count(",") + 1
+_NAME = TOKEN_COLUMNS.split(", ").index("name")
 
 
 def find(connection: sqlite3.Connection, digest: bytes) -> Found | None:
@@ -43,6 +49,16 @@ def suspended_buckets(connection: sqlite3.Connection) -> frozenset[str]:
     return frozenset(name for row in rows for name in row if name is not None)
 
 
+def _undamaged(rows: Iterable[tuple[Any, ...]]) -> list[Token]:
+    found = []
+    for row in rows:
+        try:
+            found.append(token_of(row))
+        except DamagedRowError as error:
+            _logger.error("token damaged reason=%s", error)  # noqa: TRY400 - the row says it all
+    return found
+
+
 class SqliteSnapshot:
     """Reads in whatever transaction the connection is in."""
 
@@ -56,6 +72,19 @@ class SqliteSnapshot:
     def tokens(self) -> list[Token]:
         """All tokens, by name."""
         return self._many("1 ORDER BY name")
+
+    def tokens_after(self, name: str, limit: int) -> tuple[list[Token], str | None]:
+        """The next tokens by name, and where to go on after."""
+        rows = self._execute("name > ? ORDER BY name LIMIT ?", (name, limit)).fetchall()
+        return _undamaged(rows), rows[-1][_NAME] if len(rows) == limit else None
+
+    def select(self, query: TokenQuery, now_us: int) -> Page[Token]:
+        """What a query asks for."""
+        selection = Selection(query, now_us)
+        keys = orjson.dumps(selection.keys(self._connection)).decode()
+        (total,) = self._connection.execute("SELECT count(*) FROM tokens").fetchone()
+        rows = self._connection.execute(_PICKED, (keys,))
+        return Page(_undamaged(rows), selection.count(self._connection), total)
 
     def token_by_id(self, token_id: str) -> Token | None:
         """The token with this id."""
@@ -84,13 +113,7 @@ class SqliteSnapshot:
         return None if row is None else token_of(row)
 
     def _many(self, where: str, *parameters: Any) -> list[Token]:
-        found = []
-        for row in self._execute(where, parameters):
-            try:
-                found.append(token_of(row))
-            except DamagedRowError as error:
-                _logger.error("token damaged reason=%s", error)  # noqa: TRY400 - the row says it all
-        return found
+        return _undamaged(self._execute(where, parameters))
 
     def _execute(self, where: str, parameters: tuple[Any, ...]) -> sqlite3.Cursor:
         return self._connection.execute(f"SELECT {TOKEN_COLUMNS} FROM tokens WHERE {where}", parameters)

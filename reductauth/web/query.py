@@ -2,21 +2,112 @@
 
 from __future__ import annotations
 
+import re
+from enum import StrEnum
+from typing import TypeVar
+
 from multidict import MultiMapping
 
+from reductauth.draft import MAX_INTEGER
 from reductauth.errors import InvalidInputError
+from reductauth.permissions import Action, bucket_name
+from reductauth.query import DEFAULT_LIMIT, MAX_LIMIT, MAX_WORDS, SortKey, TokenQuery
+from reductauth.token import TokenStatus
 
-__all__ = ["is_full_view"]
+__all__ = ["LIST_PARAMETERS", "is_full_view", "parse_token_query"]
+
+ChoiceT = TypeVar("ChoiceT", bound=StrEnum)
+
+_CONDITIONS = ("search", "id", "bucket", "access", "status", "sort", "limit", "offset")
+LIST_PARAMETERS = (*_CONDITIONS, "view")
+"""What a list of tokens may be asked with."""
 
 _FULL = "full"
+_INTEGER = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
 
 def is_full_view(query: MultiMapping[str]) -> bool:
     """Whether `view=full` is asked for. Raises `InvalidInputError` for another view."""
     view = _only(query, "view")
     if view is not None and view != _FULL:
-        raise InvalidInputError(f"Invalid query: view: must be {_FULL}, got '{view}'")
+        raise _refusal("view", f"must be {_FULL}", view)
     return view is not None
+
+
+def parse_token_query(query: MultiMapping[str]) -> TokenQuery | None:
+    """Read which tokens to list; None for all. Raises `InvalidInputError`, naming the parameter."""
+    if not any(name in query for name in _CONDITIONS):
+        return None
+    bucket = _bucket(query)
+    action = _choice("access", access, Action) if (access := _only(query, "access")) is not None else None
+    if action is not None and bucket is None:
+        raise InvalidInputError("Invalid query: access: needs bucket beside it")
+    sort = _only(query, "sort")
+    return TokenQuery(
+        words=_words(query),
+        token_id=_token_id(query),
+        bucket=bucket,
+        action=action,
+        statuses=_statuses(query),
+        sort=SortKey.NAME if sort is None else _choice("sort", sort.removeprefix("-"), SortKey),
+        descending=sort is not None and sort.startswith("-"),
+        limit=_integer(query, "limit", 1, MAX_LIMIT, DEFAULT_LIMIT),
+        offset=_integer(query, "offset", 0, MAX_INTEGER, 0),
+    )
+
+
+def _words(query: MultiMapping[str]) -> tuple[str, ...]:
+    text = _only(query, "search") or ""
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise InvalidInputError("Invalid query: search: is not UTF-8")
+    words = tuple(dict.fromkeys(text.casefold().split()))
+    if len(words) > MAX_WORDS:
+        raise InvalidInputError(
+            f"Invalid query: search: can have at most {MAX_WORDS} words, got {len(words)}"
+        )
+    return words
+
+
+def _token_id(query: MultiMapping[str]) -> str | None:
+    text = _only(query, "id")
+    if text is not None and _UUID.fullmatch(text.lower()) is None:
+        raise _refusal("id", "must be a UUID", text)
+    return None if text is None else text.lower()
+
+
+def _bucket(query: MultiMapping[str]) -> str | None:
+    text = _only(query, "bucket")
+    if text is None:
+        return None
+    try:
+        return bucket_name(text)
+    except InvalidInputError:
+        raise _refusal("bucket", "must be the name of a bucket", text) from None
+
+
+def _statuses(query: MultiMapping[str]) -> frozenset[TokenStatus]:
+    text = _only(query, "status")
+    return (
+        frozenset()
+        if text is None
+        else frozenset(_choice("status", word, TokenStatus) for word in text.split(","))
+    )
+
+
+def _choice(name: str, text: str, kind: type[ChoiceT]) -> ChoiceT:
+    if text not in list(kind):
+        raise _refusal(name, f"must be one of {', '.join(kind)}", text)
+    return kind(text)
+
+
+def _integer(query: MultiMapping[str], name: str, least: int, most: int, default: int) -> int:
+    text = _only(query, name)
+    if text is None:
+        return default
+    if _INTEGER.fullmatch(text) is None or not least <= int(text) <= most:
+        raise _refusal(name, f"must be a whole number from {least} to {most}", text)
+    return int(text)
 
 
 def _only(query: MultiMapping[str], name: str) -> str | None:
@@ -24,3 +115,7 @@ def _only(query: MultiMapping[str], name: str) -> str | None:
     if len(given) > 1:
         raise InvalidInputError(f"Invalid query: {name}: is there twice")
     return given[0] if given else None
+
+
+def _refusal(name: str, right: str, given: str) -> InvalidInputError:
+    return InvalidInputError(f"Invalid query: {name}: {right}, got '{given}'")

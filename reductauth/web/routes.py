@@ -12,7 +12,8 @@ from reductauth.web.batch import batch_results
 from reductauth.web.body import expect_later, read_body
 from reductauth.web.guard import requires
 from reductauth.web.keys import AUTH, TOKEN, actor_of
-from reductauth.web.query import is_full_view
+from reductauth.web.listing import full_rows, page_body, protocol_rows, stream_body
+from reductauth.web.query import LIST_PARAMETERS, is_full_view, parse_token_query
 from reductauth.web.schema import (
     full_view,
     minted_view,
@@ -79,19 +80,24 @@ async def rotate_me(request: web.Request) -> web.Response:
 
 
 @requires(FullAccess())
-async def list_tokens(request: web.Request) -> web.Response:
-    """List all tokens, by name."""
-    auth = request.app[AUTH]
-    refuse_query(request.query)
-    now_us = auth.clock()
-    return _json({"tokens": [token_view(token, now_us) for token in await auth.registry.tokens()]})
+async def list_tokens(request: web.Request) -> web.StreamResponse:
+    """List the tokens that are asked for, a page at a time, or stream all of them."""
+    listing = request.app[AUTH].registry.listing
+    refuse_query(request.query, LIST_PARAMETERS)
+    rows = full_rows if is_full_view(request.query) else protocol_rows
+    query = parse_token_query(request.query)
+    if query is not None:
+        return _json_bytes(page_body(await listing.page(query, rows), query))
+    response = web.StreamResponse(headers={"content-type": "application/json", **_NO_STORE})
+    await stream_body(request, response, listing.batches(rows))
+    return response
 
 
 @requires(FullAccess())
 async def show_token(request: web.Request) -> web.Response:
     """Show one token."""
     auth = request.app[AUTH]
-    refuse_query(request.query, known=("view",))
+    refuse_query(request.query, ("view",))
     if is_full_view(request.query):
         return _json(full_view(await auth.registry.details(_name(request)), auth.clock()))
     return _json(token_view(await auth.registry.token(_name(request)), auth.clock()))
@@ -160,4 +166,8 @@ def _name(request: web.Request) -> str:
 
 
 def _json(content: dict[str, Any]) -> web.Response:
-    return web.Response(body=orjson.dumps(content), content_type="application/json", headers=_NO_STORE)
+    return _json_bytes(orjson.dumps(content))
+
+
+def _json_bytes(body: bytes) -> web.Response:
+    return web.Response(body=body, content_type="application/json", headers=_NO_STORE)

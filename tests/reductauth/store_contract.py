@@ -7,10 +7,12 @@ reads yet: `usage_of` reads them.
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from operator import methodcaller
 from typing import Any, ClassVar
 
@@ -20,8 +22,9 @@ from reductauth.details import NOT_USED, TokenDetails, UsageCounts, UsageTotals
 from reductauth.errors import StoreUnavailableError
 from reductauth.networks import NetworkList
 from reductauth.permissions import Action, Permissions, Role
+from reductauth.query import SortKey, TokenQuery
 from reductauth.store import Found, IntentKind, Snapshot, TokenStore, Transaction, UsageDelta
-from reductauth.token import Secret, Token
+from reductauth.token import Secret, Token, TokenStatus
 
 __all__ = [
     "ADMINISTRATOR",
@@ -102,6 +105,13 @@ class Gate:
         await self._change
 
 
+async def selected(store: TokenStore, query: TokenQuery) -> list[str]:
+    """Name the tokens that a query finds; the count agrees."""
+    page = await store.read(lambda snapshot: snapshot.select(query, NOW_US))
+    assert page.found == len(page.rows)
+    return [token.name for token in page.rows]
+
+
 EVERYTHING = make_token(
     "everything",
     permissions=Permissions.of(read=["b", "a", "prefix*", "$system"], write=["*"]),
@@ -130,6 +140,52 @@ USABLE_ADMINISTRATOR: list[tuple[str, dict[str, Any], bool]] = [
     ("idle time", {"ttl_seconds": 2**62}, False),
     ("scheduled", {"valid_from_us": NOW_US + 1}, False),
     ("allowlist", {"allowlist": NetworkList.of(["0.0.0.0/0"])}, False),
+]
+
+DESCRIPTIONS = {
+    "a": "Dashboard in the HALL",
+    "b": "straße, 100%_done",
+    "c": "Hall of the board",
+    "d": "\N{GREEK CAPITAL LETTER SIGMA}\N{GREEK CAPITAL LETTER ALPHA}\N{GREEK CAPITAL LETTER SIGMA}",
+    "E": "nothing\0hidden [x] * ?",
+}
+SEARCHES = [
+    ("hall", "ac"),
+    ("Hall BOARD", "ac"),
+    ("hall dash", "a"),
+    ("hallin", ""),
+    ("STRASSE", "b"),
+    ("100%", "b"),
+    ("1%", ""),
+    ("%_", "b"),
+    ("h_ll", ""),
+    ("\N{GREEK SMALL LETTER FINAL SIGMA}", "d"),
+    ("e", "Eabc"),
+    ("e nothing", "E"),
+    ("*", "E"),
+    ("[x]", "E"),
+    ("?", "E"),
+    ("g\0h", "E"),
+    ("g\0x", ""),
+    ("'", ""),
+    ("", "Eabcd"),
+]
+
+SORTED: dict[str, dict[str, Any]] = {
+    "a": {"created_at_us": NOW_US - 1, "updated_at_us": NOW_US + 1, "active": False},
+    "b": {"created_at_us": NOW_US - 3, "expires_at_us": NOW_US + 5},
+    "c": {"created_at_us": NOW_US - 1, "updated_at_us": NOW_US - 1, "expires_at_us": NOW_US},
+    "d": {"created_at_us": NOW_US - 2, "valid_from_us": NOW_US + 1},
+    "e": {"revoked_at_us": NOW_US, "expires_at_us": NOW_US},
+}
+# a inactive, b active, c expired, d scheduled, e revoked; b was used after c, the others never.
+SORTINGS = [
+    (SortKey.NAME, "abcde", "edcba"),
+    (SortKey.CREATED_AT, "bdace", "eacdb"),
+    (SortKey.UPDATED_AT, "cbdea", "abdec"),
+    (SortKey.LAST_ACCESS, "cbade", "adebc"),
+    (SortKey.EXPIRES_AT, "cebad", "adbce"),
+    (SortKey.STATUS, "bcaed", "deacb"),
 ]
 
 # What is done to the registry with the tokens `one` (value "v") and `two`, and whether caches must notice.
@@ -565,6 +621,144 @@ class StoreContract(ABC):
             assert [len(one.secrets) for one in (b, c)] == [1, 0]
             assert b.usage == c.usage == NOT_USED
         assert await store.read(lambda s: s.details([], NOW_US)) == []
+
+    # -- queries --------------------------------------------------------------------------------------------
+
+    async def test_tokens_after_a_name(self, store: TokenStore) -> None:
+        """All tokens in steps, by name, with the name to go on after; the end is told."""
+        for name in ("b", "B", "a", "c", "a.b"):
+            await add(store, make_token(name))
+        steps, last = [], ""
+        while last is not None:
+            tokens, last = await store.read(methodcaller("tokens_after", last, 2))
+            steps.append([token.name for token in tokens])
+        assert steps == [["B", "a"], ["a.b", "b"], ["c"]]
+        assert await store.read(methodcaller("tokens_after", "c", 2)) == ([], None)
+
+    async def test_a_page(self, store: TokenStore) -> None:
+        """Limit and offset cut a page out; what was found and what there is are counted."""
+        for number in range(10):
+            await add(store, make_token(f"t{number}", description="odd" if number % 2 else "even"))
+        query = TokenQuery(words=("odd",), limit=2, offset=3)
+        page = await store.read(lambda snapshot: snapshot.select(query, NOW_US))
+        assert ([token.name for token in page.rows], page.found, page.total) == (["t7", "t9"], 5, 10)
+        beyond = await store.read(lambda s: s.select(replace(query, offset=2**63 - 1), NOW_US))
+        assert (beyond.rows, beyond.found, beyond.total) == ([], 5, 10)
+
+    @pytest.mark.parametrize(("text", "names"), SEARCHES)
+    async def test_search(self, store: TokenStore, text: str, names: str) -> None:
+        """Each word is somewhere in the name or the description, in any case; no character is a wildcard."""
+        for name, description in DESCRIPTIONS.items():
+            await add(store, make_token(name, description=description))
+        words = tuple(text.casefold().split())
+        assert "".join(await selected(store, TokenQuery(words=words))) == names
+
+    async def test_a_token_by_its_id(self, store: TokenStore) -> None:
+        """An id names one token exactly."""
+        await add(store, make_token("a"))
+        await add(store, make_token("b"))
+        assert await selected(store, TokenQuery(token_id="id-of-b")) == ["b"]
+        assert await selected(store, TokenQuery(token_id="id-of-_")) == []
+
+    async def test_status_is_the_tokens_own(self, store: TokenStore) -> None:
+        """For every combination of what makes a status, a query finds what the token says of itself."""
+        times = (None, NOW_US - 1, NOW_US, NOW_US + 1)
+        idle = [
+            (ttl_seconds, NOW_US - created * SECOND_US - created_us, accessed)
+            for ttl_seconds in (None, 1, 60)
+            for created in (0, 1, 60, 61, -1)
+            for created_us in (-1, 0, 1)
+            for accessed in (None, NOW_US - 61 * SECOND_US, NOW_US - 2 * SECOND_US + 1, NOW_US + SECOND_US)
+        ]
+        shapes = [
+            {"revoked_at_us": r, "expires_at_us": e, "active": a, "valid_from_us": v}
+            for r, e, a, v in product((None, NOW_US), times, (True, False), times)
+        ]
+        tokens = {
+            name: make_token(name, ttl_seconds=ttl, created_at_us=created, last_access_us=accessed, **shape)
+            for name, (shape, (ttl, created, accessed)) in (
+                (f"t{number:05}", combination)
+                for number, combination in enumerate(
+                    [*product(shapes, idle[::7]), *product(shapes[:1] + shapes[5:6], idle)]
+                )
+            )
+        }
+
+        def work(transaction: Transaction) -> None:
+            for token in tokens.values():
+                transaction.add(token)
+                access = used(token.token_id, 0, last_access_us=token.last_access_us)
+                transaction.add_usage([access])
+
+        await store.change(work)
+        told: set[TokenStatus] = set()
+        for status in TokenStatus:
+            query = TokenQuery(statuses=frozenset({status}), limit=100_000)
+            expected = [name for name, token in tokens.items() if token.status_at(NOW_US) is status]
+            assert await selected(store, query) == expected
+            told |= {status} if expected else set()
+        assert told == set(TokenStatus)
+        two = TokenQuery(
+            statuses=frozenset({TokenStatus.ACTIVE, TokenStatus.SCHEDULED}),
+            sort=SortKey.STATUS,
+            limit=100_000,
+        )
+        found_statuses = [tokens[name].status_at(NOW_US) for name in await selected(store, two)]
+        assert found_statuses == sorted(found_statuses)
+        assert set(found_statuses) == two.statuses
+
+    async def test_who_can_reach_a_bucket(self, store: TokenStore) -> None:
+        """For every bucket and action, a query finds the tokens whose permissions allow it, and no others."""
+        chance = random.Random(7)  # noqa: S311 - the same tokens every time
+        names = ["".join(letters) for n in (1, 2, 3) for letters in product("aA_-", repeat=n)]
+        buckets = [*names, *(f"${name}" for name in names[:20])]
+        patterns = ["*", *buckets, *(f"{name}*" for name in names)]
+        grants = {
+            f"t{number:03}": Permissions.of(
+                full_access=chance.random() < 0.03,
+                read=chance.sample(patterns, chance.randrange(4)),
+                write=chance.sample(patterns, chance.randrange(4)),
+            )
+            for number in range(300)
+        }
+
+        def work(transaction: Transaction) -> None:
+            for name, permissions in grants.items():
+                transaction.add(make_token(name, permissions=permissions))
+
+        await store.change(work)
+        for bucket in buckets:
+            for action in (None, *Action):
+                actions = tuple(Action) if action is None else (action,)
+                expected = [
+                    name
+                    for name, permissions in grants.items()
+                    if any(permissions.allows(one, bucket) for one in actions)
+                ]
+                query = TokenQuery(bucket=bucket, action=action, limit=1_000)
+                assert await selected(store, query) == expected, (bucket, action)
+
+    @pytest.mark.parametrize(("sort", "ascending", "descending"), SORTINGS)
+    async def test_sorting(self, store: TokenStore, sort: SortKey, ascending: str, descending: str) -> None:
+        """By each key, nothing at the end; the other way round nothing comes first; ties by name both ways."""
+        for name, fields in SORTED.items():
+            await add(store, make_token(name, **fields))
+        seen = [used(f"id-of-{name}", 0, last_access_us=NOW_US - 5 * (name == "c")) for name in "bc"]
+        await store.change(lambda t: t.add_usage(seen))
+        assert "".join(await selected(store, TokenQuery(sort=sort))) == ascending
+        assert "".join(await selected(store, TokenQuery(sort=sort, descending=True))) == descending
+
+    async def test_conditions_are_combined(self, store: TokenStore) -> None:
+        """A token must meet all of them."""
+        reader = Permissions.of(read=["data"])
+        await add(store, make_token("a", permissions=reader, description="hall"))
+        await add(store, make_token("b", permissions=reader, description="hall", active=False))
+        await add(store, make_token("c", permissions=reader, description="roof"))
+        await add(store, make_token("d", description="hall"))
+        query = TokenQuery(
+            words=("hall",), bucket="data", action=Action.READ, statuses=frozenset({TokenStatus.ACTIVE})
+        )
+        assert await selected(store, query) == ["a"]
 
     # -- bucket intents -------------------------------------------------------------------------------------
 

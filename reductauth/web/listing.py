@@ -1,0 +1,58 @@
+"""Lists of tokens as JSON: a page in one piece, all of them as a stream."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+
+import orjson
+from aiohttp import hdrs, web
+
+from reductauth.errors import StoreUnavailableError
+from reductauth.query import Page, TokenQuery
+from reductauth.store import Snapshot
+from reductauth.token import Token
+from reductauth.web.schema import full_view, token_view
+
+__all__ = ["full_rows", "page_body", "protocol_rows", "stream_body"]
+
+_logger = logging.getLogger("reductauth.web")
+
+
+def protocol_rows(snapshot: Snapshot, tokens: list[Token], now_us: int) -> list[bytes]:  # noqa: ARG001 - a `Rendering`
+    """Each token as the storage protocol shows it."""
+    return [orjson.dumps(token_view(token, now_us)) for token in tokens]
+
+
+def full_rows(snapshot: Snapshot, tokens: list[Token], now_us: int) -> list[bytes]:
+    """Each token in full view."""
+    return [orjson.dumps(full_view(details, now_us)) for details in snapshot.details(tokens, now_us)]
+
+
+def page_body(page: Page[bytes], query: TokenQuery) -> bytes:
+    """A page, with what was found."""
+    envelope = {"found": page.found, "length": len(page.rows), "offset": query.offset, "total": page.total}
+    return b'{"tokens":[%b],"query":%b}' % (b",".join(page.rows), orjson.dumps(envelope))
+
+
+async def stream_body(
+    request: web.Request, response: web.StreamResponse, batches: AsyncIterator[list[bytes]]
+) -> None:
+    """Send all tokens as they are read. Raises what the first batch does, before anything is sent.
+
+    A later one that can't be read ends the connection, so that the client sees that there was more.
+    """
+    rows: list[bytes] = await anext(batches, [])
+    await response.prepare(request)
+    if request.method == hdrs.METH_HEAD:
+        return
+    await response.write(b'{"tokens":[' + b",".join(rows))
+    try:
+        async for rows in batches:
+            await response.write(b"," + b",".join(rows))
+    except StoreUnavailableError as error:
+        _logger.error("list of tokens broken off reason=%s", error)  # noqa: TRY400 - the reason says it all
+        if request.transport is not None:
+            request.transport.abort()
+        return
+    await response.write_eof(b"]}")
