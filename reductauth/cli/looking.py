@@ -1,0 +1,95 @@
+"""The commands that change nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from reductauth.cli.admin import TokenAdmin
+from reductauth.cli.door import Door, with_door
+from reductauth.cli.terminal import print_json, print_pairs, print_table, say
+from reductauth.cli.views import PageView, TokenView, read_answer
+from reductauth.permissions import Action
+from reductauth.query import MAX_LIMIT, SortKey
+from reductauth.token import TokenStatus
+
+__all__ = ["json_option", "list_tokens", "print_token", "show_token"]
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the JSON of the HTTP route.")
+
+
+@click.command("list")
+@click.option("--search", metavar="WORDS", help="Each of the words is in the name or the description.")
+@click.option("--id", metavar="UUID", help="The token with this id.")
+@click.option("--bucket", metavar="BUCKET", help="Tokens that can reach this bucket.")
+@click.option(
+    "--access", type=click.Choice([str(action) for action in Action]), help="How they reach the bucket."
+)
+@click.option(
+    "--status",
+    type=click.Choice([str(status) for status in TokenStatus]),
+    multiple=True,
+    help="Tokens in this state. Repeatable.",
+)
+@click.option(
+    "--sort",
+    type=click.Choice([sign + key for key in SortKey for sign in ("", "-")]),
+    help="By name without it; - before it for the other way round.",
+)
+@click.option("--limit", type=int, help=f"Print at most so many, up to {MAX_LIMIT}; without it, all.")
+@click.option("--offset", type=int, help="Pass over so many.")
+@json_option
+@with_door
+def list_tokens(door: Door, *, as_json: bool, status: tuple[str, ...], **conditions: Any) -> None:
+    """List tokens: all, or those that meet every condition.
+
+    They are read a page at a time: what changes meanwhile may be missed.
+    """
+    query = {name: str(value) for name, value in conditions.items() if value is not None}
+    if status:
+        query["status"] = ",".join(status)
+    answer = door.run(lambda admin: _list(admin, query))
+    if as_json:
+        print_json(answer)
+        return
+    page = read_answer(PageView, answer)
+    rows = [read_answer(TokenView, token).row() for token in page.tokens]
+    print_table(("NAME", "STATUS", "MAY", "EXPIRES", "LAST ACCESS", "DESCRIPTION"), rows)
+    if page.query is not None and page.query.found > page.query.length:
+        say(f"{page.query.length} of {page.query.found} found")
+
+
+async def _list(admin: TokenAdmin, query: dict[str, str]) -> Any:
+    """Give what the query asks for; without a limit all of it, as one answer."""
+    answer = await admin.tokens(
+        query if "limit" in query or not query else {**query, "limit": str(MAX_LIMIT)}
+    )
+    if "limit" in query or not query:
+        return answer
+    first = page = read_answer(PageView, answer)
+    tokens = list(first.tokens)
+    while first.query is not None and page.tokens and first.query.offset + len(tokens) < first.query.found:
+        offset = str(first.query.offset + len(tokens))
+        page = read_answer(PageView, await admin.tokens({**query, "limit": str(MAX_LIMIT), "offset": offset}))
+        tokens += page.tokens
+    if first.query is None:
+        return answer
+    return {"tokens": tokens, "query": {**answer["query"], "length": len(tokens)}}
+
+
+@click.command("show")
+@click.argument("name")
+@json_option
+@with_door
+def show_token(door: Door, *, name: str, as_json: bool) -> None:
+    """Show all that is known of a token."""
+    print_token(door.run(lambda admin: admin.token(name)), as_json=as_json)
+
+
+def print_token(answer: Any, *, as_json: bool) -> None:
+    """Print one token."""
+    if as_json:
+        print_json(answer)
+    else:
+        print_pairs(read_answer(TokenView, answer).pairs())
