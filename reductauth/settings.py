@@ -103,6 +103,12 @@ class Settings(BaseModel):
         "header in which trusted proxies name the client",
         "x-forwarded-for or forwarded",
     )
+    allow_basic_auth: Annotated[bool, BeforeValidator(_flag)] = setting(
+        False, "take a token as the password of `Authorization: Basic` too", "true or false"
+    )
+    allow_x_auth_token: Annotated[bool, BeforeValidator(_flag)] = setting(
+        False, "take a token from the header `X-Auth-Token` too", "true or false"
+    )
     token_max_lifetime_seconds: Annotated[int, Field(ge=1, le=MAX_LIFETIME_SECONDS)] | None = setting(
         None,
         "tokens that are created or edited must expire within so many seconds; without it, they need not expire",

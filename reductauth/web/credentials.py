@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import base64
 import re
 
 from aiohttp import hdrs, web
+from multidict import istr
 
-from reductauth.errors import AuthenticationError, MissingCredentialError, SeveralCredentialsError
+from reductauth.errors import (
+    AuthenticationError,
+    InvalidTokenError,
+    MissingCredentialError,
+    SeveralCredentialsError,
+)
 from reductauth.networks import NetworkList, parse_address
 from reductauth.settings import ProxyHeader
 
-__all__ = ["ClientAddress", "presented_value"]
+__all__ = ["X_AUTH_TOKEN", "ClientAddress", "Credentials"]
 
-_SCHEME = "bearer"
+X_AUTH_TOKEN = istr("X-Auth-Token")
+
+_BASIC_CHALLENGE = 'Basic realm="tokens", charset="UTF-8"'  # RFC 7617 §2
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _ELEMENTS = re.compile(rf"((?:{_QUOTED}|[^\",])*),")
 _PAIRS = re.compile(rf"((?:{_QUOTED}|[^\";])*);")
@@ -21,20 +30,53 @@ _NODE = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+)(?::[0-9]{1,5
 _MAPPED = "::ffff:"  # what a dual-stack socket says of an IPv4 client (RFC 4291 §2.5.5.2)
 
 
-def presented_value(request: web.BaseRequest) -> str | AuthenticationError:
-    """The one bearer value of a request, or why there is none.
+class Credentials:
+    """Finds the one value that a request presents, in the places where it may.
 
-    RFC 6750 §2.1, with the scheme in any case (RFC 9110 §11.1). aiohttp does not treat `Authorization` as a
-    singleton: a second line is refused here, whatever it holds.
+    `Authorization: Bearer` always; `Authorization: Basic` with the value as the password, and `X-Auth-Token`,
+    where they are allowed. A place that is not allowed does not count.
     """
-    lines = request.headers.getall(hdrs.AUTHORIZATION, ())
-    if len(lines) != 1:
-        return SeveralCredentialsError() if lines else MissingCredentialError()
-    scheme, _, value = lines[0].partition(" ")
-    value = value.lstrip(" ")
-    if scheme.lower() != _SCHEME or not value:
-        return MissingCredentialError()
-    return value
+
+    def __init__(self, *, basic: bool = False, x_auth_token: bool = False) -> None:
+        self._readers = {"bearer": _bearer, "basic": _basic} if basic else {"bearer": _bearer}
+        self.takes_x_auth_token = x_auth_token
+        self.further_challenges: tuple[str, ...] = (_BASIC_CHALLENGE,) if basic else ()
+        """For `WWW-Authenticate`, beside the one for bearers."""
+
+    def presented(self, request: web.BaseRequest) -> str | AuthenticationError:
+        """The one value of a request, or why there is none.
+
+        aiohttp does not treat `Authorization` as a singleton: a second line is refused here, whatever it holds.
+        """
+        lines = request.headers.getall(hdrs.AUTHORIZATION, ())
+        if len(lines) > 1:
+            return SeveralCredentialsError()
+        found: list[str | AuthenticationError] = []
+        if self.takes_x_auth_token:
+            found += request.headers.getall(X_AUTH_TOKEN, ())
+        if lines:
+            scheme, _, rest = lines[0].partition(" ")
+            reader = self._readers.get(scheme.lower())  # in any case: RFC 9110 §11.1
+            if reader is not None:
+                found.append(reader(rest.lstrip(" ")))
+        if len(found) > 1:
+            return SeveralCredentialsError()
+        return found[0] if found and found[0] else MissingCredentialError()
+
+
+def _bearer(text: str) -> str:
+    """RFC 6750 §2.1."""
+    return text
+
+
+def _basic(text: str) -> str | AuthenticationError:
+    """RFC 7617 §2: the password, of any user."""
+    try:
+        decoded = base64.b64decode(text.encode("ascii"), validate=True)
+    except ValueError:
+        return InvalidTokenError()
+    _, colon, password = decoded.decode("utf-8", "surrogateescape").partition(":")
+    return password if colon else InvalidTokenError()
 
 
 class ClientAddress:

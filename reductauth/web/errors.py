@@ -54,20 +54,23 @@ def error_response(
 
 def auth_error_response(error: AuthError) -> web.Response:
     """Render a refusal of this module."""
-    # mypy takes the __hash__ of instances for the one of their class
-    status, body, headers = _refusal(type(error), _shortened(str(error)))  # type: ignore[arg-type]
+    status, body, headers = _refusal_of(error)
     return web.Response(status=status, body=body, headers=headers.copy())
 
 
 def refusal_of(error: AuthError) -> tuple[int, str]:
     """Give status and detail of a refusal that is one of several results in an answer."""
-    # mypy takes the __hash__ of instances for the one of their class
-    status, body, _ = _refusal(type(error), _shortened(str(error)))  # type: ignore[arg-type]
+    status, body, _ = _refusal_of(error)
     return status, orjson.loads(body)["detail"]
 
 
 def _shortened(message: str) -> str:
     return message if len(message) <= _MAX_MESSAGE_LENGTH else f"{message[:_MAX_MESSAGE_LENGTH]}..."
+
+
+def _refusal_of(error: AuthError) -> tuple[int, bytes, CIMultiDict[str]]:
+    # mypy takes the __hash__ of instances for the one of their class
+    return _refusal(type(error), _shortened(str(error)))  # type: ignore[arg-type]
 
 
 @lru_cache(maxsize=1024)

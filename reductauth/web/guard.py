@@ -230,6 +230,9 @@ def _request_of(target: web.Request | web.View) -> web.Request:
 
 async def _refused(request: web.Request, error: AuthError) -> web.Response:
     response = auth_error_response(error)
+    if isinstance(error, AuthenticationError):
+        for challenge in _auth(request).gate.further_challenges:
+            response.headers.add(hdrs.WWW_AUTHENTICATE, challenge)
     if request.body_exists:
         await drain(request, response)
     return response

@@ -22,6 +22,9 @@ __all__ = ["AUTH", "IDENTITY", "RESPONSE_HEADERS", "TOKEN", "Auth", "Gate", "act
 class Gate(Protocol):
     """Who is asking, and a count of what they asked for."""
 
+    further_challenges: tuple[str, ...]
+    """For `WWW-Authenticate` (RFC 9110 §11.6.1), where bearers are not the only ones who are let in."""
+
     def recall(self, request: web.BaseRequest, now_us: int) -> Identity | AuthenticationError | None:
         """Find the caller of a request, or a reason, the short way; None if `identify` has to."""
         ...

@@ -8,24 +8,23 @@ import logging
 import os
 from collections.abc import AsyncIterator, Mapping
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from reductauth import bootstrap
-from reductauth.actor import Identity
 from reductauth.authenticator import Authenticator
 from reductauth.bootstrap import Bootstrap
 from reductauth.buckets import BucketNames
 from reductauth.clock import Clock, system_clock
 from reductauth.configuration import Configuration
-from reductauth.disabled import EVERYBODY, DisabledRegistry
-from reductauth.errors import AuthenticationError, ConfigurationError, StoreUnavailableError
+from reductauth.disabled import DisabledRegistry
+from reductauth.errors import ConfigurationError, StoreUnavailableError
 from reductauth.registry import TokenRegistry
 from reductauth.settings import Settings
 from reductauth.sqlite import SqliteStore
 from reductauth.sqlite.files import RegistryFolder
-from reductauth.usage import UsageKind, UsageMeter
+from reductauth.usage import UsageMeter
 from reductauth.web.census import applications, take_census
-from reductauth.web.credentials import ClientAddress, presented_value
+from reductauth.web.gate import OpenGate, StoreGate
 from reductauth.web.keys import AUTH, RESPONSE_HEADERS, Auth
 from reductauth.web.routes import token_routes
 
@@ -79,44 +78,6 @@ def _put_on_every_answer(app: web.Application, headers: Mapping[str, str] | None
     app.on_response_prepare.append(put)
 
 
-class _StoreGate:
-    """Asks the registry who a caller is."""
-
-    def __init__(self, authenticator: Authenticator, usage: UsageMeter, settings: Settings) -> None:
-        self._recall = authenticator.recall
-        self._authenticate = authenticator.authenticate
-        self._has_proxies = bool(settings.trusted_proxies)
-        self._client_address = ClientAddress(settings.trusted_proxies, settings.proxy_header)
-        self.count = usage.count
-
-    def recall(self, request: web.BaseRequest, now_us: int) -> Identity | AuthenticationError | None:
-        if self._has_proxies:
-            return None
-        lines = request.headers.getall(hdrs.AUTHORIZATION, ())
-        if len(lines) != 1 or not lines[0].startswith("Bearer "):
-            return None
-        return self._recall(lines[0][7:], request.remote, now_us)
-
-    async def identify(self, request: web.BaseRequest, now_us: int) -> Identity | AuthenticationError:
-        value = presented_value(request)
-        if isinstance(value, AuthenticationError):
-            return value
-        return await self._authenticate(value, self._client_address.of(request), now_us)
-
-
-class _OpenGate:
-    """Lets everybody in: authentication is switched off."""
-
-    def recall(self, request: web.BaseRequest, now_us: int) -> Identity | AuthenticationError | None:  # noqa: ARG002
-        return EVERYBODY
-
-    async def identify(self, request: web.BaseRequest, now_us: int) -> Identity | AuthenticationError:  # noqa: ARG002
-        return EVERYBODY
-
-    def count(self, identity: Identity, kind: UsageKind, now_us: int) -> None:
-        pass
-
-
 @contextlib.asynccontextmanager
 async def _running(
     settings: Settings, configuration: Configuration, clock: Clock, bucket_names: BucketNames | None
@@ -124,7 +85,7 @@ async def _running(
     secrets = Bootstrap.of(configuration, disable_auth=settings.disable_auth, now_us=clock())
     if settings.disable_auth:
         _logger.warning("authentication is OFF (RS_DISABLE_AUTH=true): everybody may do everything")
-        yield Auth(_OpenGate(), DisabledRegistry(), clock)
+        yield Auth(OpenGate(), DisabledRegistry(), clock)
         return
     if not RegistryFolder(settings.auth_folder).holds_registry():
         secrets.check_first_start()
@@ -137,7 +98,7 @@ async def _running(
         except StoreUnavailableError as error:
             raise ConfigurationError([f"{settings.auth_folder}: {error}"]) from None
         usage = UsageMeter(store)
-        gate = _StoreGate(Authenticator(store, store.key), usage, settings)
+        gate = StoreGate(Authenticator(store, store.key), usage, settings)
         _logger.info("authentication is on folder=%s", settings.auth_folder)
         flushing = asyncio.create_task(usage.run())
         try:

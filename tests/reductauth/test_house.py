@@ -64,6 +64,7 @@ REDUCTAUTH = [
     "reductauth.web.errors",
     "reductauth.web.body",
     "reductauth.web.credentials",
+    "reductauth.web.gate",
     "reductauth.web.guard",
     "reductauth.web.census",
     "reductauth.web.schema",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import sqlite3
 from contextlib import closing
@@ -29,7 +30,98 @@ async def get_me(caller: Caller, lines: list[tuple[str, str]], path: str = "/api
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "bEaReR", "Bearer  "])
 async def test_the_scheme_in_any_case(root: Caller, scheme: str) -> None:
     """RFC 9110 §11.1, and §11.4: one space or more."""
-    assert (await get_me(root, [("Authorization", f"{scheme} {root.value}")])).status == 200
+    minted = await root.make("minted")
+    for value in (root.value, minted.value):
+        for _ in range(2):
+            assert (await get_me(root, [("Authorization", f"{scheme} {value}")])).status == 200
+
+
+def basic(text: str | bytes) -> str:
+    """Encode a user and a password, RFC 7617 §2."""
+    return "Basic " + base64.b64encode(text if isinstance(text, bytes) else text.encode()).decode()
+
+
+BEARER = ("Authorization", "Bearer {value}")
+OK = "init-token"
+
+# What is allowed -> the lines of a request -> the caller's name, or why there is none.
+PLACES: list[tuple[str, list[tuple[str, str]], str]] = [
+    ("basic", [("Authorization", basic("anybody:{value}"))], OK),
+    ("basic", [("Authorization", basic(":{value}"))], OK),
+    ("basic", [("Authorization", basic("{value}:{value}"))], OK),
+    ("basic", [("Authorization", basic("anybody:{value}").replace("Basic", "bAsIc"))], OK),
+    ("basic", [BEARER], OK),
+    ("basic", [("Authorization", basic("{value}:"))], NONE),
+    ("basic", [("Authorization", basic("{value}"))], INVALID),
+    ("basic", [("Authorization", basic("anybody:x{value}"))], INVALID),
+    ("basic", [("Authorization", basic("anybody:{value}:"))], INVALID),
+    ("basic", [("Authorization", basic(b"anybody:\xff\xfe"))], INVALID),
+    ("basic", [("Authorization", "Basic")], INVALID),
+    ("basic", [("Authorization", "Basic {value}")], INVALID),
+    ("basic", [("Authorization", "Basic ====")], INVALID),
+    ("basic", [("Authorization", "Basic \u00e9")], INVALID),
+    ("basic", [("Authorization", "Digest {value}")], NONE),
+    ("basic", [BEARER, ("Authorization", basic("anybody:{value}"))], SEVERAL),
+    ("basic", [("Authorization", basic("a:{value}")), ("Authorization", basic("a:{value}"))], SEVERAL),
+    ("basic", [BEARER, ("X-Auth-Token", "{value}")], OK),
+    ("basic", [("X-Auth-Token", "{value}")], NONE),
+    ("x-auth-token", [("X-Auth-Token", "{value}")], OK),
+    ("x-auth-token", [("x-auth-token", "{value}")], OK),
+    ("x-auth-token", [("X-Auth-Token", "{value}x")], INVALID),
+    ("x-auth-token", [("X-Auth-Token", "Bearer {value}")], INVALID),
+    ("x-auth-token", [("X-Auth-Token", "")], NONE),
+    ("x-auth-token", [BEARER], OK),
+    ("x-auth-token", [BEARER, ("X-Auth-Token", "{value}")], SEVERAL),
+    ("x-auth-token", [("X-Auth-Token", "{value}"), ("Authorization", "bearer {value}")], SEVERAL),
+    ("x-auth-token", [BEARER, ("X-Auth-Token", "")], SEVERAL),
+    ("x-auth-token", [("X-Auth-Token", "{value}"), ("X-Auth-Token", "{value}")], SEVERAL),
+    ("x-auth-token", [("X-Auth-Token", "{value}"), ("Authorization", basic("a:{value}"))], OK),
+    ("x-auth-token", [("Authorization", basic("a:{value}"))], NONE),
+    ("both", [("X-Auth-Token", "{value}"), ("Authorization", basic("a:{value}"))], SEVERAL),
+    ("both", [("X-Auth-Token", "{value}")], OK),
+    ("both", [("Authorization", basic("a:{value}"))], OK),
+    ("both", [BEARER], OK),
+]
+SETTINGS = {
+    "basic": {"RS_ALLOW_BASIC_AUTH": "true"},
+    "x-auth-token": {"RS_ALLOW_X_AUTH_TOKEN": "true"},
+    "both": {"RS_ALLOW_BASIC_AUTH": "true", "RS_ALLOW_X_AUTH_TOKEN": "true"},
+}
+
+
+def filled_in(lines: list[tuple[str, str]], value: str) -> list[tuple[str, str]]:
+    """Put a value into lines, inside the encoding of Basic too."""
+
+    def fill(text: str) -> str:
+        scheme, _, rest = text.partition(" ")
+        try:
+            decoded = base64.b64decode(rest, validate=True) if scheme.lower() == "basic" else b""
+        except ValueError:
+            decoded = b""
+        if b"{value}" in decoded:
+            return f"{scheme} {base64.b64encode(decoded.replace(b'{value}', value.encode())).decode()}"
+        return text.replace("{value}", value)
+
+    return [(name, fill(text)) for name, text in lines]
+
+
+@pytest.mark.parametrize(("allowed", "lines", "answer"), PLACES)
+async def test_places_that_are_allowed(
+    serve: Serve, allowed: str, lines: list[tuple[str, str]], answer: str
+) -> None:
+    """One credential in one place that is allowed; the short way of a warm value says the same."""
+    async with serve(**SETTINGS[allowed]) as root:
+        assert (await get_me(root, [("Authorization", f"Bearer {root.value}")])).status == 200
+        response = await get_me(root, filled_in(lines, str(root.value)))
+        if answer == OK:
+            assert response.status == 200
+            return
+        assert (response.status, response.headers["x-reduct-error"]) == (401, answer)
+        first, *further = response.headers.getall("www-authenticate")
+        described = f'Bearer error="invalid_token", error_description="{answer}"'
+        assert first == ("Bearer" if answer == NONE else described)
+        is_basic_allowed = allowed != "x-auth-token"
+        assert further == (['Basic realm="tokens", charset="UTF-8"'] if is_basic_allowed else [])
 
 
 @pytest.mark.parametrize(

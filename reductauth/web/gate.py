@@ -1,0 +1,68 @@
+"""Who is asking: request -> caller, by the registry or by the decision that there is none."""
+
+from __future__ import annotations
+
+from aiohttp import hdrs, web
+
+from reductauth.actor import Identity
+from reductauth.authenticator import Authenticator
+from reductauth.disabled import EVERYBODY
+from reductauth.errors import AuthenticationError
+from reductauth.settings import Settings
+from reductauth.usage import UsageKind, UsageMeter
+from reductauth.web.credentials import X_AUTH_TOKEN, ClientAddress, Credentials
+
+__all__ = ["OpenGate", "StoreGate"]
+
+
+class StoreGate:
+    """Asks the registry who a caller is. See `reductauth.web.keys.Gate`."""
+
+    def __init__(self, authenticator: Authenticator, usage: UsageMeter, settings: Settings) -> None:
+        self._recall = authenticator.recall
+        self._authenticate = authenticator.authenticate
+        self._has_proxies = bool(settings.trusted_proxies)
+        self._client_address = ClientAddress(settings.trusted_proxies, settings.proxy_header)
+        self._credentials = Credentials(
+            basic=settings.allow_basic_auth, x_auth_token=settings.allow_x_auth_token
+        )
+        self._takes_x_auth_token = settings.allow_x_auth_token
+        self.further_challenges = self._credentials.further_challenges
+        self.count = usage.count
+
+    def recall(self, request: web.BaseRequest, now_us: int) -> Identity | AuthenticationError | None:
+        """Ask the memory, for the plain case: one line with a bearer."""
+        headers = request.headers
+        lines = headers.getall(hdrs.AUTHORIZATION, ())
+        if len(lines) != 1 or not lines[0].startswith("Bearer "):
+            return None
+        if self._takes_x_auth_token and X_AUTH_TOKEN in headers:
+            return None
+        address = request.remote
+        if self._has_proxies or not address or ":" in address:
+            address = self._client_address.of(request)
+        return self._recall(lines[0][7:].lstrip(" "), address, now_us)
+
+    async def identify(self, request: web.BaseRequest, now_us: int) -> Identity | AuthenticationError:
+        """Find the value and the address, and ask memory and store."""
+        value = self._credentials.presented(request)
+        if isinstance(value, AuthenticationError):
+            return value
+        return await self._authenticate(value, self._client_address.of(request), now_us)
+
+
+class OpenGate:
+    """Lets everybody in: authentication is switched off. See `reductauth.web.keys.Gate`."""
+
+    further_challenges: tuple[str, ...] = ()
+
+    def recall(self, request: web.BaseRequest, now_us: int) -> Identity | AuthenticationError | None:  # noqa: ARG002
+        """Everybody."""
+        return EVERYBODY
+
+    async def identify(self, request: web.BaseRequest, now_us: int) -> Identity | AuthenticationError:  # noqa: ARG002
+        """Everybody."""
+        return EVERYBODY
+
+    def count(self, identity: Identity, kind: UsageKind, now_us: int) -> None:
+        """Do nothing: there is no token to count for."""
