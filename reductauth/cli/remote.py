@@ -89,7 +89,8 @@ class _RemoteAdmin:
 
     def _token(self, name: str) -> URL:
         try:
-            return self._tokens / check_name(name)
+            # Dots are written by their code, or the name `..` would be a step upwards.
+            return self._tokens.joinpath(check_name(name).replace(".", "%2E"), encoded=True)
         except InvalidInputError as error:  # what is no name would lead to another route
             raise refusal(422, str(error)) from None
 
