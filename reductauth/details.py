@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from reductauth.token import Secret, Token
 
-__all__ = ["NOT_USED", "TokenDetails", "UsageCounts", "UsageTotals"]
+__all__ = ["NOT_USED", "PeriodUsage", "TokenDetails", "UsageCounts", "UsageTotals"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,14 @@ class UsageCounts:
     write: int = 0
     admin: int = 0
     denied: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodUsage:
+    """What a token was used for in one period, `YYYY-MM-DD` or `YYYY-MM`."""
+
+    period: str
+    counts: UsageCounts
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,12 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from reductauth.actor import Actor, Identity
-from reductauth.details import TokenDetails
+from reductauth.details import PeriodUsage, TokenDetails
 from reductauth.draft import TokenDraft
 from reductauth.edit import TokenEdit
 from reductauth.errors import AuthenticationOffError
 from reductauth.listing import EmptyListing
+from reductauth.periods import Span
 from reductauth.permissions import Permissions
 from reductauth.registry import Minted
 from reductauth.token import Token
@@ -49,6 +50,10 @@ class DisabledRegistry:
         return EVERYBODY.token
 
     async def details(self, name: str) -> TokenDetails:
+        """Raise `AuthenticationOffError`."""
+        raise AuthenticationOffError
+
+    async def usage(self, name: str, span: Span) -> tuple[Token, list[PeriodUsage]]:
         """Raise `AuthenticationOffError`."""
         raise AuthenticationOffError
 

@@ -16,12 +16,13 @@ from reductauth.authority import check_administrator, check_holder
 from reductauth.buckets import BucketGrants, BucketNames
 from reductauth.changes import TokenChange
 from reductauth.clock import Clock
-from reductauth.details import TokenDetails
+from reductauth.details import PeriodUsage, TokenDetails
 from reductauth.draft import TokenDraft
 from reductauth.edit import TokenEdit
 from reductauth.errors import InvalidTokenError, TokenNotFoundError
 from reductauth.key import RegistryKey
 from reductauth.listing import TokenListing
+from reductauth.periods import Span
 from reductauth.store import IntentKind, Snapshot, TokenStore, Transaction
 from reductauth.token import Token
 from reductauth.value import check_name, mint
@@ -106,6 +107,18 @@ class TokenRegistry:
         if found is None:
             raise InvalidTokenError
         return found
+
+    async def usage(self, name: str, span: Span) -> tuple[Token, list[PeriodUsage]]:
+        """What the token with this name was used for, by period, oldest first. Raises as `token` does."""
+        check_name(name)
+
+        def work(snapshot: Snapshot) -> tuple[Token, list[PeriodUsage]]:
+            token = snapshot.token_named(name)
+            if token is None:
+                raise TokenNotFoundError(name)
+            return token, snapshot.usage(token.token_id, span)
+
+        return await self._store.read(work)
 
     def _details(self, snapshot: Snapshot, token: Token | None) -> TokenDetails | None:
         return None if token is None else snapshot.details([token], self._clock())[0]

@@ -34,6 +34,9 @@ class ProxyHeader(StrEnum):
     """RFC 7239."""
 
 
+_MAX_DAYS = 36_500
+_DAYS_RIGHT = f"a whole number from 1 to {_MAX_DAYS}"
+_DIGITS = re.compile(r"[0-9]{1,9}", re.ASCII)
 _BASE_PATH = re.compile(r"/|(/(?!\.{1,2}(/|\Z))[A-Za-z0-9._~-]+)+/?", re.ASCII)
 
 
@@ -79,6 +82,15 @@ def _is_true(given: Given | None) -> bool:
     return given is not None and isinstance(given.node, str) and given.node.lower() == "true"
 
 
+def _whole(given: Any) -> Any:
+    if isinstance(given, str) and _DIGITS.fullmatch(given) is None:
+        raise ValueError
+    return given
+
+
+_Days = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=_MAX_DAYS)]
+
+
 class Settings(BaseModel):
     """What the module needs to know. Frozen."""
 
@@ -113,6 +125,14 @@ class Settings(BaseModel):
         None,
         "tokens that are created or edited must expire within so many seconds; without it, they need not expire",
         f"a number of seconds from 1 to {MAX_LIFETIME_SECONDS}",
+    )
+    usage_days: _Days = setting(
+        400, "days for which usage is kept by day; older days are summed up by month", _DAYS_RIGHT
+    )
+    ended_token_days: _Days | None = setting(
+        None,
+        "days after which tokens that were revoked or have expired are deleted; without it they are kept",
+        _DAYS_RIGHT,
     )
     disable_auth: Annotated[bool, BeforeValidator(_flag)] = setting(
         False, "no authentication at all: everybody may do everything", "true or false"

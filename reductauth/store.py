@@ -12,7 +12,8 @@ from enum import StrEnum
 from typing import Protocol, TypeVar
 
 from reductauth.actor import Actor
-from reductauth.details import TokenDetails
+from reductauth.details import PeriodUsage, TokenDetails
+from reductauth.periods import Span
 from reductauth.query import Page, TokenQuery
 from reductauth.token import Secret, Token
 
@@ -94,6 +95,10 @@ class Snapshot(Protocol):
         """Each of the tokens with its live values and what it was used for, in their order."""
         ...
 
+    def usage(self, token_id: str, span: Span) -> list[PeriodUsage]:
+        """The periods in which a token was used, oldest first. A month sums its days and what was folded into it."""
+        ...
+
     def bucket_intents(self) -> list[BucketIntent]:
         """The intents that stand, oldest first."""
         ...
@@ -148,6 +153,18 @@ class Transaction(Snapshot, Protocol):
 
     def add_usage(self, deltas: Iterable[UsageDelta]) -> None:
         """Add counters and move last accesses forward; tokens and values that are gone are passed over."""
+        ...
+
+    def fold_usage(self, before_day: str, limit: int) -> int:
+        """Fold counters of days before `before_day` into their months, at most `limit`; return how many."""
+        ...
+
+    def remove_ended_secrets(self, now_us: int, limit: int) -> int:
+        """Forget values whose period of grace is over, at most `limit`; return how many."""
+        ...
+
+    def ended_tokens(self, by_us: int, limit: int) -> list[Token]:
+        """Tokens, but no provisioned ones, that were revoked or had expired (idle too) by `by_us`, at most `limit`."""
         ...
 
     def add_bucket_intent(

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import IntEnum
 
@@ -103,7 +105,8 @@ class UsageMeter:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
-        deltas = [*self._waiting, *(tally.delta(secret_id) for secret_id, tally in self._tallies.items())]
+        counted = (tally.delta(secret_id) for secret_id, tally in self._tallies.items())
+        deltas = _merged([*self._waiting, *counted])
         if not deltas:
             return
         self._waiting, self._tallies = [], {}
@@ -114,3 +117,23 @@ class UsageMeter:
         except StoreUnavailableError:
             self._waiting = deltas + self._waiting
             _logger.warning("usage not flushed values=%d; it waits for the next flush", len(deltas))
+
+
+def _merged(deltas: Iterable[UsageDelta]) -> list[UsageDelta]:
+    """One for each value and day, so that what waits for a store that is out of order stays small."""
+    merged: dict[tuple[int, str], UsageDelta] = {}
+    for delta in deltas:
+        key = (delta.secret_id, delta.day)
+        merged[key] = _sum(merged[key], delta) if key in merged else delta
+    return list(merged.values())
+
+
+def _sum(one: UsageDelta, other: UsageDelta) -> UsageDelta:
+    latest = max(one, other, key=lambda delta: delta.last_access_us or 0)
+    return replace(
+        latest,
+        read=one.read + other.read,
+        write=one.write + other.write,
+        admin=one.admin + other.admin,
+        denied=one.denied + other.denied,
+    )

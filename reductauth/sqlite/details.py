@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import orjson
 
-from reductauth.details import NOT_USED, TokenDetails, UsageCounts, UsageTotals
-from reductauth.periods import day_of, month_of
+from reductauth.details import NOT_USED, PeriodUsage, TokenDetails, UsageCounts, UsageTotals
+from reductauth.periods import PeriodKind, Span, day_of, month_of
 from reductauth.sqlite.rows import SECRET_COLUMNS, secret_of
 from reductauth.token import Secret, Token
 
-__all__ = ["details_of"]
+__all__ = ["details_of", "usage_in"]
 
 _GIVEN = "tokens.id IN (SELECT value FROM json_each(:ids))"
 _COLUMNS = ", ".join(f"secrets.{name}" for name in SECRET_COLUMNS.split(", "))
@@ -34,6 +34,23 @@ SELECT tokens.id, {_sums("1")}, {_sums("period = :day")}, {_sums("substr(period,
 FROM tokens JOIN usage ON usage.token_key = tokens.key
 WHERE {_GIVEN} GROUP BY tokens.id
 """
+
+_PERIODS = f"""
+SELECT substr(period, 1, :length) AS of_period, {_sums("1")}
+FROM tokens JOIN usage ON usage.token_key = tokens.key
+WHERE tokens.id = :id AND length(period) IN (:length, 10)
+    AND (:first IS NULL OR of_period >= :first) AND (:last IS NULL OR of_period <= :last)
+GROUP BY of_period ORDER BY of_period
+"""
+
+
+def usage_in(connection: sqlite3.Connection, token_id: str, span: Span) -> list[PeriodUsage]:
+    """The periods in which a token was used, oldest first."""
+    length = len("YYYY-MM-DD" if span.by is PeriodKind.DAY else "YYYY-MM")
+    rows = connection.execute(
+        _PERIODS, {"id": token_id, "length": length, "first": span.first, "last": span.last}
+    )
+    return [PeriodUsage(row[0], UsageCounts(*row[1:])) for row in rows]
 
 
 def details_of(connection: sqlite3.Connection, tokens: Sequence[Token], now_us: int) -> list[TokenDetails]:

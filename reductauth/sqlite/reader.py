@@ -9,9 +9,10 @@ from typing import Any
 
 import orjson
 
-from reductauth.details import TokenDetails
+from reductauth.details import PeriodUsage, TokenDetails
+from reductauth.periods import Span
 from reductauth.query import Page, TokenQuery
-from reductauth.sqlite.details import details_of
+from reductauth.sqlite.details import details_of, usage_in
 from reductauth.sqlite.rows import SECRET_COLUMNS, TOKEN_COLUMNS, DamagedRowError, secret_of, token_of
 from reductauth.sqlite.selection import Selection
 from reductauth.store import BucketIntent, Found, IntentKind
@@ -100,6 +101,10 @@ class SqliteSnapshot:
     def details(self, tokens: Sequence[Token], now_us: int) -> list[TokenDetails]:
         """Each of the tokens with its live values and what it was used for."""
         return details_of(self._connection, tokens, now_us)
+
+    def usage(self, token_id: str, span: Span) -> list[PeriodUsage]:
+        """The periods in which a token was used, oldest first."""
+        return usage_in(self._connection, token_id, span)
 
     def bucket_intents(self) -> list[BucketIntent]:
         """The intents that stand, oldest first."""

@@ -60,6 +60,7 @@ CREATE TABLE secrets (
     uses INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX secrets_of_token ON secrets (token_key);
+CREATE INDEX secrets_in_grace ON secrets (expires_at_us) WHERE expires_at_us IS NOT NULL;
 
 CREATE TABLE usage (
     token_key INTEGER NOT NULL REFERENCES tokens (key) ON DELETE CASCADE,
@@ -70,6 +71,7 @@ CREATE TABLE usage (
     denied INTEGER NOT NULL,
     PRIMARY KEY (token_key, period)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX usage_days ON usage (period) WHERE length(period) = 10;
 
 CREATE TABLE audit (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,

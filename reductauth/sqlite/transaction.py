@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterable
 
 from reductauth.actor import Actor
+from reductauth.periods import month_of
 from reductauth.sqlite.reader import KEY_OF_ID, SqliteSnapshot
 from reductauth.sqlite.rows import values_of
 from reductauth.store import BucketIntent, IntentKind, UsageDelta
@@ -28,6 +29,22 @@ SELECT key, ?, ?, ?, ?, ? FROM tokens WHERE id = ?
 ON CONFLICT (token_key, period) DO UPDATE SET
     read = read + excluded.read, write = write + excluded.write,
     admin = admin + excluded.admin, denied = denied + excluded.denied
+"""
+
+
+_FOLDED = """
+INSERT INTO usage (token_key, period, read, write, admin, denied) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (token_key, period) DO UPDATE SET
+    read = read + excluded.read, write = write + excluded.write,
+    admin = admin + excluded.admin, denied = denied + excluded.denied
+"""
+
+# The same as `Token.is_expired`, for tokens that were revoked too.
+_ENDED = """
+is_provisioned = 0 AND (
+    revoked_at_us <= ? OR expires_at_us <= ?
+    OR (? - max(created_at_us, coalesce(last_access_us, 0))) / 1000000 > ttl_seconds
+) LIMIT ?
 """
 
 
@@ -133,6 +150,32 @@ class SqliteTransaction(SqliteSnapshot):
                 " WHERE id = ? AND (last_access_us IS NULL OR last_access_us < ?)",
                 (*access, delta.secret_id, delta.last_access_us),
             )
+
+    def fold_usage(self, before_day: str, limit: int) -> int:
+        """Fold counters of old days into their months."""
+        days = self._connection.execute(
+            "SELECT token_key, period, read, write, admin, denied FROM usage"
+            " WHERE length(period) = 10 AND period < ? ORDER BY period LIMIT ?",
+            (before_day, limit),
+        ).fetchall()
+        self._connection.executemany(_FOLDED, [(key, month_of(day), *counts) for key, day, *counts in days])
+        self._connection.executemany(
+            "DELETE FROM usage WHERE token_key = ? AND period = ?", [d[:2] for d in days]
+        )
+        return len(days)
+
+    def remove_ended_secrets(self, now_us: int, limit: int) -> int:
+        """Forget values whose period of grace is over."""
+        removed = self._connection.execute(
+            "DELETE FROM secrets WHERE id IN (SELECT id FROM secrets WHERE expires_at_us <= ? LIMIT ?)",
+            (now_us, limit),
+        ).rowcount
+        self.invalidates |= removed > 0
+        return removed
+
+    def ended_tokens(self, by_us: int, limit: int) -> list[Token]:
+        """Tokens that had ended by a time."""
+        return self._many(_ENDED, by_us, by_us, by_us, limit)
 
     def add_bucket_intent(
         self, kind: IntentKind, bucket: str, new_bucket: str | None, at_us: int

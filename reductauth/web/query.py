@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from enum import StrEnum
 from typing import TypeVar
 
@@ -10,11 +11,12 @@ from multidict import MultiMapping
 
 from reductauth.draft import MAX_INTEGER
 from reductauth.errors import InvalidInputError
+from reductauth.periods import PeriodKind, Span, month_of
 from reductauth.permissions import Action, bucket_name
 from reductauth.query import DEFAULT_LIMIT, MAX_LIMIT, MAX_WORDS, SortKey, TokenQuery
 from reductauth.token import TokenStatus
 
-__all__ = ["LIST_PARAMETERS", "is_full_view", "parse_token_query"]
+__all__ = ["LIST_PARAMETERS", "SPAN_PARAMETERS", "is_full_view", "parse_span", "parse_token_query"]
 
 ChoiceT = TypeVar("ChoiceT", bound=StrEnum)
 
@@ -22,7 +24,11 @@ _CONDITIONS = ("search", "id", "bucket", "access", "status", "sort", "limit", "o
 LIST_PARAMETERS = (*_CONDITIONS, "view")
 """What a list of tokens may be asked with."""
 
+SPAN_PARAMETERS = ("by", "from", "to")
+"""What usage may be asked with."""
+
 _FULL = "full"
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _INTEGER = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
@@ -55,6 +61,39 @@ def parse_token_query(query: MultiMapping[str]) -> TokenQuery | None:
         limit=_integer(query, "limit", 1, MAX_LIMIT, DEFAULT_LIMIT),
         offset=_integer(query, "offset", 0, MAX_INTEGER, 0),
     )
+
+
+def parse_span(query: MultiMapping[str]) -> Span:
+    """Read which days or months are asked for. Raises `InvalidInputError`, naming the parameter."""
+    by = _only(query, "by")
+    kind = PeriodKind.DAY if by is None else _choice("by", by, PeriodKind)
+    span = Span(kind, _period(query, "from", kind), _period(query, "to", kind))
+    if span.first is not None and span.last is not None and span.first > span.last:
+        raise InvalidInputError("Invalid query: from: must not be after to")
+    return span
+
+
+def _period(query: MultiMapping[str], name: str, kind: PeriodKind) -> str | None:
+    text = _only(query, name)
+    if text is None:
+        return None
+    if kind is PeriodKind.DAY:
+        if not _is_day(text):
+            raise _refusal(name, "must be a date, YYYY-MM-DD", text)
+        return text
+    if not _is_day(text) and not _is_day(f"{text}-01"):
+        raise _refusal(name, "must be a month, YYYY-MM, or a date in it, YYYY-MM-DD", text)
+    return month_of(text)
+
+
+def _is_day(text: str) -> bool:
+    if _DAY.fullmatch(text) is None:
+        return False
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _words(query: MultiMapping[str]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from reductauth.web.body import expect_later, read_body
 from reductauth.web.guard import requires
 from reductauth.web.keys import AUTH, TOKEN, actor_of
 from reductauth.web.listing import full_rows, page_body, protocol_rows, stream_body
-from reductauth.web.query import LIST_PARAMETERS, is_full_view, parse_token_query
+from reductauth.web.query import LIST_PARAMETERS, SPAN_PARAMETERS, is_full_view, parse_span, parse_token_query
 from reductauth.web.schema import (
     full_view,
     minted_view,
@@ -24,6 +24,7 @@ from reductauth.web.schema import (
     parse_rotation,
     refuse_query,
     token_view,
+    usage_view,
 )
 
 __all__ = ["token_routes"]
@@ -46,6 +47,7 @@ def token_routes(base_path: str) -> list[web.RouteDef]:
         web.post(token, create_token, expect_handler=expect_later),
         web.patch(token, edit_token, expect_handler=expect_later),
         web.delete(token, delete_token),
+        web.get(f"{token}/usage", show_usage),
         web.post(f"{token}/rotate", rotate_token, expect_handler=expect_later),
         web.post(f"{token}/revoke", revoke_token, expect_handler=expect_later),
     ]
@@ -101,6 +103,14 @@ async def show_token(request: web.Request) -> web.Response:
     if is_full_view(request.query):
         return _json(full_view(await auth.registry.details(_name(request)), auth.clock()))
     return _json(token_view(await auth.registry.token(_name(request)), auth.clock()))
+
+
+@requires(FullAccess())
+async def show_usage(request: web.Request) -> web.Response:
+    """Show what a token was used for, by day or month."""
+    refuse_query(request.query, SPAN_PARAMETERS)
+    span = parse_span(request.query)
+    return _json(usage_view(*await request.app[AUTH].registry.usage(_name(request), span)))
 
 
 @requires(FullAccess())

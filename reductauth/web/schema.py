@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar
 import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from reductauth.details import TokenDetails, UsageCounts
+from reductauth.details import PeriodUsage, TokenDetails, UsageCounts
 from reductauth.draft import MAX_INTEGER, TokenDraft
 from reductauth.edit import NOT_GIVEN, PermissionsEdit, TokenEdit
 from reductauth.errors import InvalidInputError
@@ -27,7 +27,6 @@ __all__ = [
     "MAX_BATCH_ITEMS",
     "BatchItem",
     "Operation",
-    "counts_view",
     "edit_of",
     "full_view",
     "minted_view",
@@ -39,6 +38,7 @@ __all__ = [
     "refuse_query",
     "rfc3339",
     "token_view",
+    "usage_view",
 ]
 
 MAX_BATCH_ITEMS = 1_000
@@ -269,15 +269,20 @@ def full_view(details: TokenDetails, now_us: int) -> dict[str, Any]:
         "last_access_ip": token.last_access_ip,
         "secrets": [_secret_view(secret) for secret in details.secrets],
         "usage": {
-            "total": counts_view(details.usage.total),
-            "today": counts_view(details.usage.today),
-            "this_month": counts_view(details.usage.this_month),
+            "total": _counts_view(details.usage.total),
+            "today": _counts_view(details.usage.today),
+            "this_month": _counts_view(details.usage.this_month),
         },
     }
 
 
-def counts_view(counts: UsageCounts) -> dict[str, int]:
-    """Give numbers of requests."""
+def usage_view(token: Token, usage: Iterable[PeriodUsage]) -> dict[str, Any]:
+    """Give what a token was used for, by period."""
+    periods = [{"period": one.period, **_counts_view(one.counts)} for one in usage]
+    return {"name": token.name, "id": token.token_id, "usage": periods}
+
+
+def _counts_view(counts: UsageCounts) -> dict[str, int]:
     return {"read": counts.read, "write": counts.write, "admin": counts.admin, "denied": counts.denied}
 
 

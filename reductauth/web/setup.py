@@ -18,6 +18,7 @@ from reductauth.clock import Clock, system_clock
 from reductauth.configuration import Configuration
 from reductauth.disabled import DisabledRegistry
 from reductauth.errors import ConfigurationError, StoreUnavailableError
+from reductauth.housekeeping import Housekeeper
 from reductauth.registry import TokenRegistry
 from reductauth.settings import Settings
 from reductauth.sqlite import SqliteStore
@@ -100,13 +101,15 @@ async def _running(
         usage = UsageMeter(store)
         gate = StoreGate(Authenticator(store, store.key), usage, settings)
         _logger.info("authentication is on folder=%s", settings.auth_folder)
-        flushing = asyncio.create_task(usage.run())
+        housekeeper = Housekeeper(store, clock, settings.usage_days, settings.ended_token_days)
+        tasks = [asyncio.create_task(usage.run()), asyncio.create_task(housekeeper.run())]
         try:
             yield Auth(gate, registry, clock, store.is_writable)
         finally:
-            flushing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await flushing
+            for task in tasks:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
             await usage.flush()
     finally:
         await store.close()

@@ -21,6 +21,7 @@ import pytest
 from reductauth.details import NOT_USED, TokenDetails, UsageCounts, UsageTotals
 from reductauth.errors import StoreUnavailableError
 from reductauth.networks import NetworkList
+from reductauth.periods import PeriodKind, Span
 from reductauth.permissions import Action, Permissions, Role
 from reductauth.query import SortKey, TokenQuery
 from reductauth.store import Found, IntentKind, Snapshot, TokenStore, Transaction, UsageDelta
@@ -188,12 +189,50 @@ SORTINGS = [
     (SortKey.STATUS, "bcaed", "deacb"),
 ]
 
+DAYS = {
+    "2026-11-30": 1,
+    "2026-12-01": 10,
+    "2026-12-31": 100,
+    "2027-01-02": 1_000,
+    "2027-01-15": 10_000,
+}
+SPANS = [
+    (Span(), DAYS),
+    (Span(PeriodKind.DAY, "2026-12-01"), {day: DAYS[day] for day in sorted(DAYS)[1:]}),
+    (Span(PeriodKind.DAY, "2026-12-02", "2026-12-31"), {"2026-12-31": 100}),
+    (Span(PeriodKind.DAY, None, "2026-11-30"), {"2026-11-30": 1}),
+    (Span(PeriodKind.DAY, "2027-01-03", "2027-01-14"), {}),
+    (Span(PeriodKind.MONTH), {"2026-11": 1, "2026-12": 110, "2027-01": 11_000}),
+    (Span(PeriodKind.MONTH, "2026-12"), {"2026-12": 110, "2027-01": 11_000}),
+    (Span(PeriodKind.MONTH, "2026-11", "2026-12"), {"2026-11": 1, "2026-12": 110}),
+]
+
+# What a token is, and whether it had ended by now.
+ENDED: list[tuple[str, dict[str, Any], bool]] = [
+    ("plain", {}, False),
+    ("inactive", {"active": False}, False),
+    ("revoked", {"revoked_at_us": NOW_US}, True),
+    ("revoked since", {"revoked_at_us": NOW_US + 1}, False),
+    ("expired", {"expires_at_us": NOW_US}, True),
+    ("expires", {"expires_at_us": NOW_US + 1}, False),
+    ("idle", {"ttl_seconds": 5, "created_at_us": NOW_US - 6 * SECOND_US}, True),
+    ("about to be idle", {"ttl_seconds": 5, "created_at_us": NOW_US - 6 * SECOND_US + 1}, False),
+    (
+        "used lately",
+        {"ttl_seconds": 5, "created_at_us": NOW_US - DAY_US, "last_access_us": NOW_US - SECOND_US},
+        False,
+    ),
+    ("provisioned", {"is_provisioned": True, "revoked_at_us": NOW_US, "expires_at_us": NOW_US}, False),
+]
+
 # What is done to the registry with the tokens `one` (value "v") and `two`, and whether caches must notice.
 GENERATION: list[tuple[str, Work, bool]] = [
     ("create", lambda t: t.add(make_token("new")), False),
     ("another value", lambda t: t.add_secret("id-of-one", digest_of("v2"), NOW_US), False),
     ("usage", lambda t: t.add_usage([used("id-of-one", 1, read=1, last_access_us=NOW_US)]), False),
     ("seeded", lambda t: t.mark_seeded(), False),
+    ("folding", lambda t: t.fold_usage("2100-01-01", 10), False),
+    ("no value out of grace", lambda t: t.remove_ended_secrets(NOW_US, 10), False),
     ("reads", lambda t: (t.tokens(), t.secrets("id-of-one"), t.bucket_intents()), False),
     ("replace", lambda t: t.replace(make_token("one", active=False)), True),
     ("remove", lambda t: t.remove("id-of-two"), True),
@@ -837,6 +876,63 @@ class StoreContract(ABC):
         }
         secrets = await store.change(lambda t: t.secrets("id-of-a"))
         assert {secret.secret_id: secret.uses for secret in secrets} == {v: 1_110, w: 10}
+
+    @pytest.mark.parametrize(("span", "periods"), SPANS)
+    async def test_usage_by_period(self, store: TokenStore, span: Span, periods: dict[str, int]) -> None:
+        """Days as they are, months as the sum of theirs; both ends of a span are part of it; oldest first."""
+        await add(store, make_token("a"), "v")
+        await add(store, make_token("b"), "w")
+        deltas = [used("id-of-a", 0, day=day, read=reads, denied=1) for day, reads in DAYS.items()]
+        await store.change(lambda t: t.add_usage(deltas))
+        usage = await store.read(lambda snapshot: snapshot.usage("id-of-a", span))
+        assert {one.period: one.counts.read for one in usage} == periods
+        assert [one.period for one in usage] == list(periods)
+        assert all(one.counts.denied > 0 == one.counts.admin for one in usage)
+        assert await store.read(lambda snapshot: snapshot.usage("id-of-b", span)) == []
+
+    async def test_folding(self, store: TokenStore) -> None:
+        """Days before a day become part of their month, in batches; no sum changes, and late counts are added."""
+        await add(store, make_token("a"), "v")
+        await add(store, make_token("b"), "w")
+        for name in "ab":
+            deltas = [used(f"id-of-{name}", 0, day=day, read=reads) for day, reads in DAYS.items()]
+            await store.change(methodcaller("add_usage", deltas))
+        months = Span(PeriodKind.MONTH)
+        before = await store.read(lambda s: (s.usage("id-of-a", months), s.details(s.tokens(), NOW_US)))
+        folded = [await store.change(methodcaller("fold_usage", "2027-01-02", 4)) for _ in range(3)]
+        assert folded == [4, 2, 0]
+        assert await self.usage_of(store, "a") == {
+            "2026-11": (1, 0, 0, 0),
+            "2026-12": (110, 0, 0, 0),
+            "2027-01-02": (1_000, 0, 0, 0),
+            "2027-01-15": (10_000, 0, 0, 0),
+        }
+        after = await store.read(lambda s: (s.usage("id-of-a", months), s.details(s.tokens(), NOW_US)))
+        assert after == before
+        days = await store.read(lambda s: s.usage("id-of-a", Span()))
+        assert [one.period for one in days] == ["2027-01-02", "2027-01-15"]
+        await store.change(lambda t: t.add_usage([used("id-of-a", 0, day="2026-12-31", read=5)]))
+        assert await store.change(lambda t: t.fold_usage("2027-01-03", 100)) == 3
+        assert (await self.usage_of(store, "a"))["2026-12"] == (115, 0, 0, 0)
+        assert (await self.usage_of(store, "a"))["2027-01"] == (1_000, 0, 0, 0)
+        january = await store.read(lambda s: s.usage("id-of-a", Span(PeriodKind.MONTH, "2027-01")))
+        assert [(one.period, one.counts.read) for one in january] == [("2027-01", 11_000)]
+
+    @pytest.mark.parametrize(("fields", "ended"), [pytest.param(f, e, id=name) for name, f, e in ENDED])
+    async def test_ended_tokens(self, store: TokenStore, fields: dict[str, Any], ended: bool) -> None:
+        """Those that were revoked, had expired or were idle by then, but none that the deployment declares."""
+        await add(store, make_token("a", **fields))
+        if "last_access_us" in fields:
+            seen = used("id-of-a", 0, last_access_us=fields["last_access_us"])
+            await store.change(lambda t: t.add_usage([seen]))
+        names = [token.name for token in await store.change(lambda t: t.ended_tokens(NOW_US, 10))]
+        assert names == (["a"] if ended else [])
+
+    async def test_ended_tokens_come_in_batches(self, store: TokenStore) -> None:
+        """No more than were asked for."""
+        for number in range(5):
+            await add(store, make_token(f"t{number}", revoked_at_us=NOW_US))
+        assert len(await store.change(lambda t: t.ended_tokens(NOW_US, 3))) == 3
 
     async def test_usage_without_an_access_counts(self, store: TokenStore) -> None:
         """Requests of which only the number is known are counted for the day and for the value."""

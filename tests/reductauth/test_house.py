@@ -29,9 +29,9 @@ REDUCTAUTH = [
     "reductauth.times",
     "reductauth.admission",
     "reductauth.details",
+    "reductauth.periods",
     "reductauth.draft",
     "reductauth.edit",
-    "reductauth.periods",
     "reductauth.query",
     "reductauth.store",
     "reductauth.sqlite.schema",
@@ -58,6 +58,7 @@ REDUCTAUTH = [
     "reductauth.bootstrap",
     "reductauth.authenticator",
     "reductauth.usage",
+    "reductauth.housekeeping",
     "reductauth.settings",
     # --- the aiohttp layer
     "reductauth.web.keys",

@@ -246,6 +246,21 @@ def test_every_fault_is_told_at_once() -> None:
     )
 
 
+def test_days() -> None:
+    """Usage is kept by day for 400 days, and ended tokens for good, unless a deployment says otherwise."""
+    default = Settings.from_environment({})
+    assert (default.usage_days, default.ended_token_days) == (400, None)
+    given = Settings.from_environment({"RS_USAGE_DAYS": "1", "RS_ENDED_TOKEN_DAYS": "36500"})
+    assert (given.usage_days, given.ended_token_days) == (1, 36_500)
+
+
+@pytest.mark.parametrize("variable", ["RS_USAGE_DAYS", "RS_ENDED_TOKEN_DAYS"])
+@pytest.mark.parametrize("given", ["", "0", "-1", "36501", "1.0", "+1", " 1", "1_0", "1e2", "many", "9" * 30])
+def test_days_that_are_refused(variable: str, given: str) -> None:
+    """Only whole numbers of days that a calendar can hold; zero days would be a trap."""
+    assert faults_of({variable: given}) == [f"{variable}={given!r}: must be a whole number from 1 to 36500"]
+
+
 @pytest.mark.parametrize("variable", ["RS_API_TOKEN", "RS_INIT_API_TOKEN"])
 def test_a_token_beside_disable_is_a_fault(variable: str) -> None:
     """Both together contradict each other."""

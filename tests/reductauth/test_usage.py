@@ -210,6 +210,26 @@ async def test_a_store_that_is_out_of_order(store: Store, caplog: pytest.LogCapt
     assert (await store.token("a")).last_access_us == MIDNIGHT_US
 
 
+async def test_what_waits_stays_small(store: Store) -> None:
+    """However many flushes fail, one sum waits for each value and day; none of it is lost."""
+    meter = UsageMeter(store)
+    callers = [await store.create(name, address=f"10.0.0.{number}") for number, name in enumerate("ab")]
+    store.is_out_of_order = True
+    for number in range(100):
+        for caller in callers:
+            meter.count(caller, UsageKind.DENIED, NOW_US + number)
+            meter.count(caller, UsageKind.ADMIN, MIDNIGHT_US + number)
+        await meter.flush()
+    assert len(meter._waiting) == 4
+    store.is_out_of_order = False
+    await meter.flush()
+    for number, name in enumerate("ab"):
+        assert store.counters(name) == {TODAY: (0, 0, 0, 100), TOMORROW: (0, 0, 100, 0)}
+        token = await store.token(name)
+        assert (token.last_access_us, token.last_access_ip) == (MIDNIGHT_US + 99, f"10.0.0.{number}")
+        assert (await store.secret(name)).uses == 200
+
+
 async def test_a_late_flush_does_not_turn_back(store: Store) -> None:
     """The process that flushes last need not be the one that saw the token last."""
     early, late = UsageMeter(store), UsageMeter(store)
