@@ -23,6 +23,10 @@ class TokenAdmin(Protocol):
         """One token in full view."""
         ...
 
+    async def usage(self, name: str, query: Mapping[str, str]) -> Any:
+        """What a token was used for, by day or month."""
+        ...
+
     async def create(self, name: str, body: Mapping[str, Any]) -> Any:
         """Make a token; the answer holds its value."""
         ...

@@ -30,8 +30,8 @@ from reductauth.sqlite import SqliteStore
 from reductauth.sqlite.files import RegistryFolder
 from reductauth.web.errors import refusal_of
 from reductauth.web.listing import full_rows, page_body
-from reductauth.web.query import parse_token_query
-from reductauth.web.schema import full_view, minted_view, parse_draft, parse_edit, parse_rotation
+from reductauth.web.query import parse_span, parse_token_query
+from reductauth.web.schema import full_view, minted_view, parse_draft, parse_edit, parse_rotation, usage_view
 
 __all__ = ["local_admin"]
 
@@ -87,6 +87,9 @@ class _LocalAdmin:
 
     async def token(self, name: str) -> Any:
         return full_view(await self._registry.details(name), self._clock())
+
+    async def usage(self, name: str, query: Mapping[str, str]) -> Any:
+        return usage_view(*await self._registry.usage(name, parse_span(MultiDict(query))))
 
     async def create(self, name: str, body: Mapping[str, Any]) -> Any:
         return minted_view(await self._registry.create(self._actor, name, parse_draft(_bytes(body))))

@@ -9,12 +9,13 @@ import click
 from reductauth.cli.admin import TokenAdmin
 from reductauth.cli.door import Door, with_door
 from reductauth.cli.terminal import print_json, print_pairs, print_table, say
-from reductauth.cli.views import PageView, TokenView, read_answer
+from reductauth.cli.views import PageView, TokenView, UsageView, read_answer
+from reductauth.periods import PeriodKind
 from reductauth.permissions import Action
 from reductauth.query import MAX_LIMIT, SortKey
 from reductauth.token import TokenStatus
 
-__all__ = ["json_option", "list_tokens", "print_token", "show_token"]
+__all__ = ["json_option", "list_tokens", "print_token", "show_token", "show_usage"]
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the JSON of the HTTP route.")
 
@@ -85,6 +86,24 @@ async def _list(admin: TokenAdmin, query: dict[str, str]) -> Any:
 def show_token(door: Door, *, name: str, as_json: bool) -> None:
     """Show all that is known of a token."""
     print_token(door.run(lambda admin: admin.token(name)), as_json=as_json)
+
+
+@click.command("usage")
+@click.argument("name")
+@click.option("--by", type=click.Choice([str(kind) for kind in PeriodKind]), help="By day without it.")
+@click.option("--from", metavar="DATE", help="First day, such as 2030-01-31, or month, such as 2030-01.")
+@click.option("--to", metavar="DATE", help="Last day or month.")
+@json_option
+@with_door
+def show_usage(door: Door, *, name: str, as_json: bool, **span: str | None) -> None:
+    """Show what a token was used for, by day or month (UTC)."""
+    query = {parameter: text for parameter, text in span.items() if text is not None}
+    answer = door.run(lambda admin: admin.usage(name, query))
+    if as_json:
+        print_json(answer)
+        return
+    rows = [period.row() for period in read_answer(UsageView, answer).usage]
+    print_table(("PERIOD", "READ", "WRITE", "ADMIN", "DENIED"), rows)
 
 
 def print_token(answer: Any, *, as_json: bool) -> None:

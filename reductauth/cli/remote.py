@@ -72,6 +72,9 @@ class _RemoteAdmin:
     async def token(self, name: str) -> Any:
         return await self._ask("GET", self._token(name), query=_FULL_VIEW)
 
+    async def usage(self, name: str, query: Mapping[str, str]) -> Any:
+        return await self._ask("GET", self._token(name) / "usage", query=query)
+
     async def create(self, name: str, body: Mapping[str, Any]) -> Any:
         return await self._ask("POST", self._token(name), body=body)
 
@@ -108,6 +111,8 @@ class _RemoteAdmin:
                 method, url, params=query, data=data, allow_redirects=False
             ) as response:
                 content = await response.read()
+        except UnicodeError:
+            raise refusal(422, "Invalid query: is not UTF-8") from None
         except TimeoutError:
             raise self._unreachable("it does not answer") from None
         except (aiohttp.ClientError, OSError) as error:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from reductauth.cli.failures import UnreachableError
 
-__all__ = ["MintedView", "PageView", "TokenView", "read_answer"]
+__all__ = ["MintedView", "PageView", "TokenView", "UsageView", "read_answer"]
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -25,17 +25,11 @@ class _PermissionsView(BaseModel):
         return "; ".join(f"{word} {', '.join(patterns)}" for word, patterns in parts if patterns)
 
 
-class CountsView(BaseModel):
-    """Numbers of requests."""
-
+class _CountsView(BaseModel):
     read: int = 0
     write: int = 0
     admin: int = 0
     denied: int = 0
-
-    def cells(self) -> tuple[str, str, str, str]:
-        """One row."""
-        return str(self.read), str(self.write), str(self.admin), str(self.denied)
 
     def __str__(self) -> str:
         return ", ".join(f"{word} {count}" for word, count in self if count) or "none"
@@ -76,7 +70,7 @@ class TokenView(BaseModel):
     last_access: str | None = None
     last_access_ip: str | None = None
     secrets: list[_SecretView] = []
-    usage: dict[str, CountsView] = {}
+    usage: dict[str, _CountsView] = {}
 
     def row(self) -> tuple[str, ...]:
         """One row of a list."""
@@ -111,6 +105,22 @@ class TokenView(BaseModel):
         pairs += [(f"value {number}", str(secret)) for number, secret in enumerate(self.secrets, 1)]
         pairs += [(f"usage {period.replace('_', ' ')}", str(counts)) for period, counts in self.usage.items()]
         return pairs
+
+
+class PeriodView(_CountsView):
+    """Numbers of requests in a day or a month."""
+
+    period: str
+
+    def row(self) -> tuple[str, ...]:
+        """One row of a list."""
+        return self.period, str(self.read), str(self.write), str(self.admin), str(self.denied)
+
+
+class UsageView(BaseModel):
+    """What a token was used for."""
+
+    usage: list[PeriodView]
 
 
 class _FoundView(BaseModel):
