@@ -6,7 +6,7 @@ import click
 
 from reductauth.cli.changing import create_token, delete_token, edit_token, revoke_token, rotate_token
 from reductauth.cli.digest import digest
-from reductauth.cli.looking import list_tokens, show_token, show_usage
+from reductauth.cli.looking import check_token, list_tokens, show_token, show_usage
 from reductauth.cli.routes import routes
 
 __all__ = ["main"]
@@ -35,6 +35,7 @@ def main() -> None:
 for _command in (
     list_tokens,
     show_token,
+    check_token,
     show_usage,
     create_token,
     edit_token,

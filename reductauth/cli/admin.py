@@ -27,6 +27,10 @@ class TokenAdmin(Protocol):
         """What a token was used for, by day or month."""
         ...
 
+    async def check(self, name: str, query: Mapping[str, str]) -> Any:
+        """What a request with a token would get, and why."""
+        ...
+
     async def create(self, name: str, body: Mapping[str, Any]) -> Any:
         """Make a token; the answer holds its value."""
         ...

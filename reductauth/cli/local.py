@@ -30,8 +30,16 @@ from reductauth.sqlite import SqliteStore
 from reductauth.sqlite.files import RegistryFolder
 from reductauth.web.errors import refusal_of
 from reductauth.web.listing import full_rows, page_body
-from reductauth.web.query import parse_span, parse_token_query
-from reductauth.web.schema import full_view, minted_view, parse_draft, parse_edit, parse_rotation, usage_view
+from reductauth.web.query import parse_question, parse_span, parse_token_query
+from reductauth.web.schema import (
+    explanation_view,
+    full_view,
+    minted_view,
+    parse_draft,
+    parse_edit,
+    parse_rotation,
+    usage_view,
+)
 
 __all__ = ["local_admin"]
 
@@ -90,6 +98,11 @@ class _LocalAdmin:
 
     async def usage(self, name: str, query: Mapping[str, str]) -> Any:
         return usage_view(*await self._registry.usage(name, parse_span(MultiDict(query))))
+
+    async def check(self, name: str, query: Mapping[str, str]) -> Any:
+        asked = parse_question(MultiDict(query))
+        explanation = await self._registry.explain(name, asked.demand, asked.client_ip, asked.at_us)
+        return explanation_view(explanation)
 
     async def create(self, name: str, body: Mapping[str, Any]) -> Any:
         return minted_view(await self._registry.create(self._actor, name, parse_draft(_bytes(body))))

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
 
 from reductauth.cli.admin import TokenAdmin
 from reductauth.cli.door import Door, with_door
-from reductauth.cli.terminal import print_json, print_pairs, print_table, say
-from reductauth.cli.views import PageView, TokenView, UsageView, read_answer
+from reductauth.cli.failures import MisuseError
+from reductauth.cli.terminal import print_json, print_line, print_pairs, print_table, say
+from reductauth.cli.views import DecisionView, PageView, TokenView, UsageView, read_answer
 from reductauth.periods import PeriodKind
 from reductauth.permissions import Action
 from reductauth.query import MAX_LIMIT, SortKey
 from reductauth.token import TokenStatus
 
-__all__ = ["json_option", "list_tokens", "print_token", "show_token", "show_usage"]
+__all__ = ["check_token", "json_option", "list_tokens", "print_token", "show_token", "show_usage"]
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the JSON of the HTTP route.")
 
@@ -104,6 +106,46 @@ def show_usage(door: Door, *, name: str, as_json: bool, **span: str | None) -> N
         return
     rows = [period.row() for period in read_answer(UsageView, answer).usage]
     print_table(("PERIOD", "READ", "WRITE", "ADMIN", "DENIED"), rows)
+
+
+@click.command("check")
+@click.argument("name")
+@click.option("--read", metavar="BUCKET", help="Would it be let read this bucket?")
+@click.option("--write", metavar="BUCKET", help="Would it be let write this bucket?")
+@click.option("--full-access", is_flag=True, help="Would it be let do what needs full access?")
+@click.option("--client-ip", metavar="ADDRESS", help="From this address; unknown without it.")
+@click.option("--at", metavar="TIME", help="Then; now without it.")
+@json_option
+@with_door
+def check_token(
+    door: Door,
+    *,
+    name: str,
+    read: str | None,
+    write: str | None,
+    full_access: bool,
+    as_json: bool,
+    **circumstances: str | None,
+) -> None:
+    """Tell whether a request with a token would be allowed, and why; the exit status is 1 if not."""
+    demands = [("read", read), ("write", write), ("full_access", full_access or None)]
+    asked = [(action, bucket) for action, bucket in demands if bucket is not None]
+    if len(asked) != 1:
+        raise MisuseError("give exactly one of --read, --write and --full-access")
+    ((action, bucket),) = asked
+    query = {parameter: text for parameter, text in circumstances.items() if text is not None}
+    query["action"] = action
+    if isinstance(bucket, str):
+        query["bucket"] = bucket
+    answer = door.run(lambda admin: admin.check(name, query))
+    decision = read_answer(DecisionView, answer)
+    if as_json:
+        print_json(answer)
+    else:
+        print_table(("CHECK", "PASSED", "DETAIL"), [check.row() for check in decision.checks])
+        print_line(f"{'allowed' if decision.allowed else 'denied'}: {decision.reason}")
+    if not decision.allowed:
+        sys.exit(1)
 
 
 def print_token(answer: Any, *, as_json: bool) -> None:

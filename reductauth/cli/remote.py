@@ -75,6 +75,9 @@ class _RemoteAdmin:
     async def usage(self, name: str, query: Mapping[str, str]) -> Any:
         return await self._ask("GET", self._token(name) / "usage", query=query)
 
+    async def check(self, name: str, query: Mapping[str, str]) -> Any:
+        return await self._ask("GET", self._token(name) / "check", query=query)
+
     async def create(self, name: str, body: Mapping[str, Any]) -> Any:
         return await self._ask("POST", self._token(name), body=body)
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from reductauth.cli.failures import UnreachableError
 
-__all__ = ["MintedView", "PageView", "TokenView", "UsageView", "read_answer"]
+__all__ = ["DecisionView", "MintedView", "PageView", "TokenView", "UsageView", "read_answer"]
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -121,6 +121,24 @@ class UsageView(BaseModel):
     """What a token was used for."""
 
     usage: list[PeriodView]
+
+
+class _FindingView(BaseModel):
+    check: str
+    passed: bool
+    detail: str = ""
+
+    def row(self) -> tuple[str, ...]:
+        """One row of a list."""
+        return self.check, "yes" if self.passed else "NO", self.detail
+
+
+class DecisionView(BaseModel):
+    """What a request would get."""
+
+    allowed: bool
+    reason: str
+    checks: list[_FindingView]
 
 
 class _FoundView(BaseModel):

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -16,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.reductauth.cli.commands import reductauth, remote
+from tests.reductauth.cli.commands import reductauth, reductauth_here, remote
 from tests.servers import ROOT_VALUE, serving
 
 VALUE = re.compile(r"[A-Za-z0-9_.-]+-rsat1[0-9A-Za-z]{49}")
@@ -50,7 +48,7 @@ STORY = [
         shows={
             "name": "lamp",
             "value": "",
-            "permissions": {"full_access": False, "read": ["lab-*", "weather"], "write": ["inbox"]},
+            "permissions": {"full_access": False, "read": ["weather", "lab-*"], "write": ["inbox"]},
             "description": "in_the_hall",
             "role": None,
             "status": "inactive",
@@ -140,6 +138,27 @@ STORY = [
     Step("usage guest --by month --from 2026-01 --to 2026-12", shows={"usage": []}),
     refused("usage nobody", "Token 'nobody' doesn't exist"),
     refused("usage guest --from x", "Invalid query: from: must be a date, YYYY-MM-DD, got 'x'"),
+    # --- check
+    Step(
+        "check guest --write weather",
+        1,
+        shows={
+            "allowed": False,
+            "reason": "Token 'guest' doesn't have write access to bucket 'weather'; "
+            "to allow it: add 'weather' to its write permissions",
+        },
+    ),
+    Step(
+        "check boss --read weather --client-ip 10.0.0.1 --at 2090-01-01T00:00:00+01:00",
+        shows={"allowed": True},
+    ),
+    Step("check boss --full-access", shows={"allowed": True}),
+    Step("check guest --full-access", 1, shows={"allowed": False}),
+    Step("check lamp --read x", 1, shows={"allowed": False}),
+    refused("check nobody --full-access", "Token 'nobody' doesn't exist"),
+    refused("check boss --read $", "Invalid query: bucket: must be the name of a bucket, got '$'"),
+    refused("check boss --read a --client-ip x", "Invalid query: client_ip: must be an IP address, got 'x'"),
+    refused("check boss --read a --at x", "Invalid query: at: must be an RFC 3339 time with an offset"),
     # --- revoke, delete
     Step("revoke lamp", shows={"status": "revoked", "active": False, "secrets": []}),
     Step("revoke lamp", shows={"status": "revoked"}),
@@ -159,17 +178,23 @@ Answer = CompletedProcess[str]
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[tuple[Answer, Answer]]]:
-    """What every step answered: over HTTP, and on the folder of another server that runs too."""
+def answers(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Answer, Answer]]:
+    """What every step answered: over HTTP, and on the folder of another server that runs too.
 
-    def told(way: str) -> list[Answer]:
-        folder = tmp_path_factory.mktemp(way)
-        with serving(folder) as server:
-            variables = remote(server.url) if way == "remote" else {}
-            return [reductauth(folder, *step.command.split(), "--json", **variables) for step in STORY]
-
-    with ThreadPoolExecutor(2) as pool:
-        yield list(zip(*pool.map(told, ["remote", "local"]), strict=True))
+    Each command is a child process when it is there for the first time.
+    """
+    folders = [tmp_path_factory.mktemp(way) for way in ("remote", "local")]
+    known: set[str] = set()
+    told = []
+    with serving(folders[0]) as server, serving(folders[1]):
+        ways = list(zip(folders, (remote(server.url), {}), strict=True))
+        for step in STORY:
+            arguments = step.command.split()
+            run = reductauth_here if arguments[0] in known else reductauth
+            known.add(arguments[0])
+            over_http, on_folder = (run(folder, *arguments, "--json", **given) for folder, given in ways)
+            told.append((over_http, on_folder))
+    return told
 
 
 def steady(text: str) -> str:
@@ -230,10 +255,10 @@ def test_one_registry_seen_both_ways(tmp_path: Path) -> None:
     """On one folder the JSON is the same to the letter, and that of the route."""
     with serving(tmp_path) as server:
         http = remote(server.url)
-        assert reductauth(tmp_path, "create", "lamp", "--read", "weather", **http).returncode == 0
+        assert reductauth_here(tmp_path, "create", "lamp", "--read", "weather", **http).returncode == 0
         for command in (["show", "lamp"], ["list", "--search", "lamp"], ["usage", "lamp"]):
-            one = reductauth(tmp_path, *command, "--json", **http).stdout
-            assert one == reductauth(tmp_path, *command, "--json").stdout
+            one = reductauth_here(tmp_path, *command, "--json", **http).stdout
+            assert one == reductauth_here(tmp_path, *command, "--json").stdout
             assert one.startswith('{"')
 
 
@@ -260,11 +285,11 @@ def test_a_value_is_taken_by_a_script(tmp_path: Path, way: str) -> None:
 def test_a_change_of_the_folder_reaches_the_server(tmp_path: Path) -> None:
     """A token that was revoked on the folder is refused by the server with its next request."""
     with serving(tmp_path) as server:
-        value = reductauth(tmp_path, "create", "boss", "--full-access").stdout.strip()
+        value = reductauth_here(tmp_path, "create", "boss", "--full-access").stdout.strip()
         as_boss = {"RS_URL": server.url, "RS_API_TOKEN": value}
-        assert reductauth(tmp_path, "show", "boss", **as_boss).returncode == 0
-        assert reductauth(tmp_path, "revoke", "boss").returncode == 0
-        found = reductauth(tmp_path, "show", "boss", **as_boss)
+        assert reductauth_here(tmp_path, "show", "boss", **as_boss).returncode == 0
+        assert reductauth_here(tmp_path, "revoke", "boss").returncode == 0
+        found = reductauth_here(tmp_path, "show", "boss", **as_boss)
         assert (found.returncode, found.stderr) == (3, "Error: Invalid token\n")
 
 
@@ -272,7 +297,9 @@ def test_tables(tmp_path: Path) -> None:
     """For people: a row for each token, a line for each property; what others wrote does not steer the terminal."""
     with serving(tmp_path):
         text = "two\nlines, \x1b[31mred, ü" + "x" * 60
-        made = reductauth(tmp_path, "create", "1e5", "--read", "lab-*", "--description", text, "--ttl", "60")
+        made = reductauth_here(
+            tmp_path, "create", "1e5", "--read", "lab-*", "--description", text, "--ttl", "60"
+        )
         assert made.returncode == 0
         header, _, *rows = reductauth(tmp_path, "list").stdout.splitlines()
         assert re.split(r"  +", header) == ["NAME", "STATUS", "MAY", "EXPIRES", "LAST ACCESS", "DESCRIPTION"]
@@ -284,31 +311,32 @@ def test_tables(tmp_path: Path) -> None:
             start + "x" * (57 - len(start)) + "...",
         ]
         assert rows[1].split() == ["init-token", "active", "full", "access"]
-        shown = reductauth(tmp_path, "show", "1e5").stdout
+        shown = reductauth_here(tmp_path, "show", "1e5").stdout
         assert re.search(r"^permissions +read lab-\*$", shown, re.MULTILINE)
         assert re.search(r"^ttl +60 s$", shown, re.MULTILINE)
         assert re.escape(start + "x" * 60) in re.escape(shown)
-        assert reductauth(tmp_path, "usage", "1e5").stdout.split("\n")[0].split() == [
+        assert reductauth_here(tmp_path, "usage", "1e5").stdout.split("\n")[0].split() == [
             "PERIOD",
             "READ",
             "WRITE",
             "ADMIN",
             "DENIED",
         ]
-        assert re.search(r"^status +revoked$", reductauth(tmp_path, "revoke", "1e5").stdout, re.MULTILINE)
-        deleted = reductauth(tmp_path, "delete", "1e5")
+        assert re.search(
+            r"^status +revoked$", reductauth_here(tmp_path, "revoke", "1e5").stdout, re.MULTILINE
+        )
+        deleted = reductauth_here(tmp_path, "delete", "1e5")
         assert (deleted.stdout, deleted.stderr) == ("", "token '1e5' is deleted\n")
-        ascii_only = reductauth(tmp_path, "create", "y", "--description", "ü")
-        assert ascii_only.returncode == 0
-        shown = reductauth(tmp_path, "show", "y", PYTHONIOENCODING="ascii")
-        assert shown.returncode == 0, shown.stderr
-        assert r"\xfc" in shown.stdout
+        assert reductauth_here(tmp_path, "create", "y", "--description", "ü").returncode == 0
+        in_ascii = reductauth(tmp_path, "show", "y", PYTHONIOENCODING="ascii")
+        assert in_ascii.returncode == 0, in_ascii.stderr
+        assert r"\xfc" in in_ascii.stdout
 
 
 def test_the_lifetime_cap_holds_on_the_folder(tmp_path: Path) -> None:
     """As on the server, where the environment sets it."""
     with serving(tmp_path):
-        found = reductauth(tmp_path, "create", "x", RS_TOKEN_MAX_LIFETIME_SECONDS="60")
+        found = reductauth_here(tmp_path, "create", "x", RS_TOKEN_MAX_LIFETIME_SECONDS="60")
         assert found.returncode == 1
         assert "60 seconds" in found.stderr
-        assert reductauth(tmp_path, "show", "x").returncode == 1
+        assert reductauth_here(tmp_path, "show", "x").returncode == 1
