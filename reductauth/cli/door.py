@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import json
 import os
 import signal
 import sys
@@ -116,6 +117,10 @@ def with_door(command: Callable[..., None]) -> Callable[..., None]:
         config_file: Path | None,
         **others: Any,
     ) -> None:
+        try:
+            json.dumps(others, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise MisuseError("the arguments must be UTF-8") from None
         command(Door(url, token_file, ca_file, data_path, config_file), **others)
 
     options: Callable[..., None] = run

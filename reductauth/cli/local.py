@@ -69,6 +69,11 @@ async def local_admin(configuration: Configuration, data_path: Path | None) -> A
 
 
 def _open(path: Path, key: RegistryKey | None) -> SqliteStore:
+    owner = path.lstat().st_uid if os.path.lexists(path) else os.geteuid()
+    if owner != os.geteuid():
+        raise ConfigurationError(
+            [f"{path}: belongs to user {owner}, and this command runs as {os.geteuid()}; run it as that user"]
+        )
     # A server's first start makes a registry and its first token; here it could only be a wrong folder.
     if not os.path.lexists(RegistryFolder(path).database):
         raise ConfigurationError(

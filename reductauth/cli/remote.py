@@ -114,11 +114,9 @@ class _RemoteAdmin:
                 method, url, params=query, data=data, allow_redirects=False
             ) as response:
                 content = await response.read()
-        except UnicodeError:
-            raise refusal(422, "Invalid query: is not UTF-8") from None
         except TimeoutError:
             raise self._unreachable("it does not answer") from None
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, UnicodeError) as error:
             raise self._unreachable(_reason(error)) from None
         return self._answer(response, content)
 

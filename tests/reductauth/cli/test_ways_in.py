@@ -132,6 +132,9 @@ def test_a_token_that_may_not(tmp_path: Path, url: str) -> None:
         ("http://127.0.0.1:x", 2, "the server's URL is not a URL"),
         ("http://127.0.0.1:1", 4, "http://127.0.0.1:1: can't be administered: can't connect"),
         ("http://no-such-host.invalid", 4, "can't connect"),
+        (f"http://{'a' * 70}.invalid", 4, "can't be administered"),
+        ("http://exa mple/", 4, "can't be administered"),
+        ("http://\udcff/", 2, "the server's URL is not a URL"),
     ],
 )
 def test_addresses_that_are_refused(tmp_path: Path, address: str, status: int, message: str) -> None:
@@ -255,6 +258,23 @@ def test_the_key_of_a_folder_without_one(tmp_path: Path, source: str) -> None:
         )
         given = {"RS_AUTH_KEY": KEY} if source == "variable" else {"RS_AUTH_KEY_FILE": str(tmp_path / "key")}
         assert reductauth_here(tmp_path, "list", **given).returncode == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_folder_of_another_user(tmp_path: Path) -> None:
+    """Root is told to be the server's user, and not to take the folder from it."""
+    (tmp_path / "data" / "auth").mkdir(parents=True)
+    os.chown(tmp_path / "data" / "auth", 12_345, -1)
+    found = reductauth_here(tmp_path, "list")
+    assert_ends(found, 4, "belongs to user 12345, and this command runs as 0; run it as that user")
+
+
+@pytest.mark.parametrize("way", ["remote", "local"])
+def test_arguments_that_are_not_text(folder: Path, url: str, way: str) -> None:
+    """They are refused, and not sent without the letters that can't be read: a search would find everything."""
+    variables = remote(url) if way == "remote" else {}
+    for arguments in (["list", "--search", "\udcff"], ["create", "x", "--read", "a", "--read", "\udcff"]):
+        assert_ends(reductauth_here(folder, *arguments, **variables), 2, "the arguments must be UTF-8")
 
 
 def test_a_folder_that_is_held(folder: Path) -> None:
