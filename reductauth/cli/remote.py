@@ -45,13 +45,13 @@ def server_url(text: str) -> URL:
 async def remote_admin(url: URL, value: str, ca_file: Path | None) -> AsyncIterator[TokenAdmin]:
     """Ask the server at `url`, with a token's value. Certificates are verified, against those in `ca_file` if given."""
     try:
-        context = ssl.create_default_context(cafile=ca_file)
+        trust = True if ca_file is None else ssl.create_default_context(cafile=ca_file)
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or "no certificates in it"
         raise MisuseError(f"--ca {ca_file}: can't be read ({reason})") from None
     async with aiohttp.ClientSession(
         headers={"authorization": f"Bearer {value}"},
-        connector=aiohttp.TCPConnector(ssl=context),
+        connector=aiohttp.TCPConnector(ssl=trust),
         # Not the whole: a list of all tokens may be long.
         timeout=aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS, sock_read=_SILENCE_SECONDS, total=None),
     ) as session:

@@ -92,11 +92,11 @@ STORY = [
         },
     ),
     Step(
-        "edit lamp --clear read --clear write --clear description --clear expires-at --ttl 5 --ip-allow ::1",
+        "edit lamp --clear read --clear write --clear description --clear expires-at --ttl 7200 --ip-allow ::1",
         shows={
             "permissions": {"full_access": False, "read": [], "write": []},
             "description": "",
-            "ttl": 5,
+            "ttl": 7200,
             "ip_allowlist": ["::1"],
             "expires_at": None,
         },
@@ -302,6 +302,8 @@ def test_tables(tmp_path: Path) -> None:
         )
         assert made.returncode == 0
         header, _, *rows = reductauth(tmp_path, "list").stdout.splitlines()
+        # A table of numbers only would be one of numbers.
+        assert "\n1e5 " in reductauth_here(tmp_path, "list", "--search", "1e5").stdout
         assert re.split(r"  +", header) == ["NAME", "STATUS", "MAY", "EXPIRES", "LAST ACCESS", "DESCRIPTION"]
         start = r"two\nlines, \x1b[31mred, ü"
         assert re.split(r"  +", rows[0]) == [
