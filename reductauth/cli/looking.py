@@ -65,19 +65,17 @@ def list_tokens(door: Door, *, as_json: bool, status: tuple[str, ...], **conditi
 
 async def _list(admin: TokenAdmin, query: dict[str, str]) -> Any:
     """Give what the query asks for; without a limit all of it, as one answer."""
-    answer = await admin.tokens(
-        query if "limit" in query or not query else {**query, "limit": str(MAX_LIMIT)}
-    )
     if "limit" in query or not query:
+        return await admin.tokens(query)
+    query = {**query, "limit": str(MAX_LIMIT)}
+    answer = await admin.tokens(query)
+    page = read_answer(PageView, answer)
+    if page.query is None:
         return answer
-    first = page = read_answer(PageView, answer)
-    tokens = list(first.tokens)
-    while first.query is not None and page.tokens and first.query.offset + len(tokens) < first.query.found:
-        offset = str(first.query.offset + len(tokens))
-        page = read_answer(PageView, await admin.tokens({**query, "limit": str(MAX_LIMIT), "offset": offset}))
+    start, found, tokens = page.query.offset, page.query.found, page.tokens
+    while page.tokens and start + len(tokens) < found:
+        page = read_answer(PageView, await admin.tokens({**query, "offset": str(start + len(tokens))}))
         tokens += page.tokens
-    if first.query is None:
-        return answer
     return {"tokens": tokens, "query": {**answer["query"], "length": len(tokens)}}
 
 
