@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import authorize, wire
+from benchmarks import authorize, http, wire
 from benchmarks.floor import floor_code
 
 
@@ -18,6 +18,7 @@ def main(folder: Path | None) -> None:
     print(floor_code())
     asyncio.run(authorize.run((10, 1_000), 20)).show(folder)
     asyncio.run(wire.run(20)).show(folder)
+    asyncio.run(http.run(5)).show(folder)
 
 
 if __name__ == "__main__":

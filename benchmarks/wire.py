@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import tempfile
-from collections.abc import AsyncIterator, Callable
-from functools import wraps
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,19 +16,13 @@ import aiohttp_security
 import click
 from aiohttp import web
 
-import reductauth.web
 from benchmarks.floor import Floor, floor_code
 from benchmarks.measure import Report, Row, Variant, take_turns
-from reductauth.actor import Actor
-from reductauth.draft import TokenDraft
-from reductauth.permissions import Permissions
-from reductauth.settings import Settings
-from reductauth.web import AUTH, read_bucket, requires
+from benchmarks.served import BUCKET, VARIANTS, Served, application, handler, serving
 
 __all__ = ["main", "run"]
 
 _REQUESTS = 300
-_PATH = "/api/v1/b/{bucket}/{entry}"
 
 
 class _Transport(asyncio.Transport):
@@ -79,19 +71,6 @@ class _Line:
                 raise AssertionError(await self._transport.answered)
 
 
-async def _handler(request: web.Request) -> web.Response:  # noqa: ARG001
-    return web.Response(body=b"x" * 100)
-
-
-def _floor_guard(floor: Floor) -> Callable[..., Any]:
-    @wraps(_handler)
-    async def guarded(request: web.Request) -> web.Response:
-        await floor.decide([(request.headers["Authorization"], request.match_info["bucket"])])
-        return await _handler(request)
-
-    return guarded
-
-
 class _Identity(aiohttp_security.AbstractIdentityPolicy):
     async def identify(self, request: web.Request) -> str | None:
         return request.headers.get("Authorization", "")[7:]
@@ -115,54 +94,38 @@ class _Authorization(aiohttp_security.AbstractAuthorizationPolicy):
 
 async def _secured(request: web.Request) -> web.Response:
     await aiohttp_security.check_permission(request, request.match_info["bucket"])
-    return await _handler(request)
-
-
-def _application(handler: Any) -> web.Application:
-    app = web.Application()
-    app.router.add_get(_PATH, handler)
-    return app
+    return await handler(request)
 
 
 @contextlib.asynccontextmanager
 async def _lines() -> AsyncIterator[dict[str, Variant]]:
     async with contextlib.AsyncExitStack() as stack:
 
-        async def serve(app: web.Application) -> Callable[[], web.RequestHandler]:
-            runner = web.AppRunner(app, access_log=None)
-            await runner.setup()
-            stack.push_async_callback(runner.cleanup)
-            return cast("Callable[[], web.RequestHandler]", runner.server)
+        async def serve(variant: str) -> Served:
+            return await stack.enter_async_context(serving(variant))
 
-        folder = stack.enter_context(tempfile.TemporaryDirectory())
-        environ = {"RS_API_TOKEN": "benchmark-0123456789-0123456789-01234", "RS_DATA_PATH": folder}
-        guarded_app = _application(requires(read_bucket("bucket"))(_handler))
-        reductauth.web.setup(guarded_app, Settings.from_environment(environ), environ=environ)
-        guarded = await serve(guarded_app)
-        draft = TokenDraft(permissions=Permissions.of(read=["weather"]))
-        value = (await guarded_app[AUTH].registry.create(Actor.environment(), "reader", draft)).value
-
-        floor = Floor([(value, "weather")])
-        secured_app = _application(_secured)
-        aiohttp_security.setup(secured_app, _Identity(), _Authorization(floor))
-
-        def request(bucket: str, authorization: str) -> bytes:
-            return (
+        def line(runner: web.AppRunner, bucket: str, value: str, status: int) -> _Line:
+            request = (
                 f"GET /api/v1/b/{bucket}/oslo HTTP/1.1\r\nHost: 127.0.0.1:8383\r\nAccept: */*\r\n"
-                f"User-Agent: benchmark\r\nAuthorization: Bearer {authorization}\r\n\r\n"
+                f"User-Agent: benchmark\r\nAuthorization: Bearer {value}\r\n\r\n"
             ).encode()
+            return _Line(cast("web.Server", runner.server)(), request, status)
 
-        good = request("weather", value)
-        plain = await serve(_application(_handler))
+        plain, guarded, floored = [await serve(variant) for variant in VARIANTS]
+        value = guarded.value
+        mistyped = value[:-1] + ("0" if value[-1] != "0" else "1")
+        secured = application(_secured)
+        aiohttp_security.setup(secured, _Identity(), _Authorization(Floor([(value, BUCKET)])))
+        secured_runner = web.AppRunner(secured, access_log=None)
+        await secured_runner.setup()
+        stack.push_async_callback(secured_runner.cleanup)
         yield {
-            "plain": _Line(plain(), good, 200),
-            "guarded": _Line(guarded(), good, 200),
-            "the floor as a decorator": _Line((await serve(_application(_floor_guard(floor))))(), good, 200),
-            "aiohttp-security check_permission": _Line((await serve(secured_app))(), good, 200),
-            "refused with 401": _Line(
-                guarded(), request("weather", value[:-1] + ("0" if value[-1] != "0" else "1")), 401
-            ),
-            "refused with 403": _Line(guarded(), request("other", value), 403),
+            "plain": line(plain.runner, BUCKET, value, 200),
+            "guarded": line(guarded.runner, BUCKET, value, 200),
+            "the floor as a decorator": line(floored.runner, BUCKET, floored.value, 200),
+            "aiohttp-security check_permission": line(secured_runner, BUCKET, value, 200),
+            "refused with 401": line(guarded.runner, BUCKET, mistyped, 401),
+            "refused with 403": line(guarded.runner, "other", value, 403),
         }
 
 

@@ -10,6 +10,7 @@ from reductauth.details import PeriodUsage, TokenDetails
 from reductauth.draft import TokenDraft
 from reductauth.edit import TokenEdit
 from reductauth.errors import AuthenticationOffError
+from reductauth.explanation import Demand, Explanation
 from reductauth.listing import EmptyListing
 from reductauth.periods import Span
 from reductauth.permissions import Permissions
@@ -60,6 +61,12 @@ class DisabledRegistry:
     async def details_by_id(self, token_id: str) -> TokenDetails:
         """Everybody's token, which has no values and of which nothing is counted."""
         return TokenDetails(EVERYBODY.token)
+
+    async def explain(
+        self, name: str, demand: Demand, address: str | None = None, at_us: int | None = None
+    ) -> Explanation:
+        """Raise `AuthenticationOffError`."""
+        raise AuthenticationOffError
 
     def check_enabled(self) -> None:
         """Raise `AuthenticationOffError`."""

@@ -7,11 +7,13 @@ that takes something away leaves a usable full-access token; nothing is told bef
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 from reductauth.actor import Actor
+from reductauth.admission import Attempt
 from reductauth.authority import check_administrator, check_holder
 from reductauth.buckets import BucketGrants, BucketNames
 from reductauth.changes import TokenChange
@@ -20,11 +22,12 @@ from reductauth.details import PeriodUsage, TokenDetails
 from reductauth.draft import TokenDraft
 from reductauth.edit import TokenEdit
 from reductauth.errors import InvalidTokenError, TokenNotFoundError
+from reductauth.explanation import Demand, Explanation, explain
 from reductauth.key import RegistryKey
 from reductauth.listing import TokenListing
 from reductauth.periods import Span
 from reductauth.store import IntentKind, Snapshot, TokenStore, Transaction
-from reductauth.token import Token
+from reductauth.token import Secret, Token
 from reductauth.value import check_name, mint
 
 __all__ = ["MAX_GRACE_SECONDS", "Minted", "TokenRegistry"]
@@ -122,6 +125,27 @@ class TokenRegistry:
 
     def _details(self, snapshot: Snapshot, token: Token | None) -> TokenDetails | None:
         return None if token is None else snapshot.details([token], self._clock())[0]
+
+    async def explain(
+        self, name: str, demand: Demand, address: str | None = None, at_us: int | None = None
+    ) -> Explanation:
+        """What a request with this token would get, from an address (None: unknown), now or at another time.
+
+        Of its values the one that lives longest is tried. Raises as `token` does.
+        """
+        check_name(name)
+
+        def work(snapshot: Snapshot) -> Explanation:
+            token = snapshot.token_named(name)
+            if token is None:
+                raise TokenNotFoundError(name)
+            now_us = self._clock() if at_us is None else at_us
+            (details,) = snapshot.details([token], now_us)
+            secret = max(details.secrets, key=_lifetime, default=None)
+            suspended = [bucket for intent in snapshot.bucket_intents() for bucket in intent.suspended]
+            return explain(Attempt(token.without_buckets(suspended), secret, address, now_us), demand)
+
+        return await self._store.read(work)
 
     def check_enabled(self) -> None:
         """Do nothing: tokens can be made (see `reductauth.disabled`)."""
@@ -257,3 +281,7 @@ class TokenRegistry:
         token, previous_expires_at_us = await self._store.change(work)
         _logger.info("token rotated name=%s by=%s", token.name, actor.name)
         return Minted(value, token.created_at_us, previous_expires_at_us)
+
+
+def _lifetime(secret: Secret) -> float:
+    return math.inf if secret.expires_at_us is None else secret.expires_at_us

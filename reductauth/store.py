@@ -48,6 +48,11 @@ class BucketIntent:
     owner: int
     """The process that stated it."""
 
+    @property
+    def suspended(self) -> tuple[str, ...]:
+        """The buckets for which exact entries open nothing while it stands."""
+        return (self.bucket,) if self.new_bucket is None else (self.bucket, self.new_bucket)
+
 
 @dataclass(frozen=True, slots=True)
 class UsageDelta:

@@ -5,6 +5,7 @@ Times are whole microseconds since the epoch, UTC (`_us`). `now` is always an ar
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -110,6 +111,13 @@ class Token:
             and self.ttl_seconds is None
             and not self.allowlist
         )
+
+    def without_buckets(self, buckets: Iterable[str]) -> Token:
+        """The same without exact entries for these buckets."""
+        permissions = self.permissions
+        for bucket in buckets:
+            permissions = permissions.without_bucket(bucket)
+        return replace(self, permissions=permissions)
 
     def accessed(self, at_us: int, address: str | None) -> Token:
         """The same with a later last access; an earlier one changes nothing."""

@@ -109,10 +109,7 @@ class SqliteStore:
             raise StoreUnavailableError from error
         if found is None or not self._suspended:
             return found
-        permissions = found.token.permissions
-        for bucket in self._suspended:
-            permissions = permissions.without_bucket(bucket)
-        return replace(found, token=replace(found.token, permissions=permissions))
+        return replace(found, token=found.token.without_buckets(self._suspended))
 
     async def read(self, work: Callable[[Snapshot], T]) -> T:
         """See `TokenStore.read`. Runs on a thread and a connection of its own."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from typing import TypeVar
@@ -11,12 +12,25 @@ from multidict import MultiMapping
 
 from reductauth.draft import MAX_INTEGER
 from reductauth.errors import InvalidInputError
+from reductauth.explanation import Demand
+from reductauth.networks import parse_address
 from reductauth.periods import PeriodKind, Span, month_of
 from reductauth.permissions import Action, bucket_name
+from reductauth.policy import BucketAccess, FullAccess
 from reductauth.query import DEFAULT_LIMIT, MAX_LIMIT, MAX_WORDS, SortKey, TokenQuery
+from reductauth.times import parse_time
 from reductauth.token import TokenStatus
 
-__all__ = ["LIST_PARAMETERS", "SPAN_PARAMETERS", "is_full_view", "parse_span", "parse_token_query"]
+__all__ = [
+    "LIST_PARAMETERS",
+    "QUESTION_PARAMETERS",
+    "SPAN_PARAMETERS",
+    "Question",
+    "is_full_view",
+    "parse_question",
+    "parse_span",
+    "parse_token_query",
+]
 
 ChoiceT = TypeVar("ChoiceT", bound=StrEnum)
 
@@ -27,10 +41,28 @@ LIST_PARAMETERS = (*_CONDITIONS, "view")
 SPAN_PARAMETERS = ("by", "from", "to")
 """What usage may be asked with."""
 
+QUESTION_PARAMETERS = ("action", "bucket", "client_ip", "at")
+"""What a token may be checked with."""
+
 _FULL = "full"
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _INTEGER = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+
+
+class _Asked(StrEnum):
+    READ = "read"
+    WRITE = "write"
+    FULL_ACCESS = "full_access"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What would be asked for, from where (None: unknown), and when, in microseconds since the epoch (None: now)."""
+
+    demand: Demand
+    client_ip: str | None
+    at_us: int | None
 
 
 def is_full_view(query: MultiMapping[str]) -> bool:
@@ -71,6 +103,32 @@ def parse_span(query: MultiMapping[str]) -> Span:
     if span.first is not None and span.last is not None and span.first > span.last:
         raise InvalidInputError("Invalid query: from: must not be after to")
     return span
+
+
+def parse_question(query: MultiMapping[str]) -> Question:
+    """Read what a token may be checked for. Raises `InvalidInputError`, naming the parameter."""
+    action = _choice("action", _only(query, "action") or "", _Asked)
+    bucket = _bucket(query)
+    demand: Demand = FullAccess()
+    if action is not _Asked.FULL_ACCESS:
+        if bucket is None:
+            raise InvalidInputError(f"Invalid query: bucket: is needed with action={action}")
+        demand = BucketAccess(Action(action), bucket)
+    elif bucket is not None:
+        raise InvalidInputError(f"Invalid query: bucket: has no meaning with action={action}")
+    client_ip = _only(query, "client_ip")
+    if client_ip is not None and parse_address(client_ip) is None:
+        raise _refusal("client_ip", "must be an IP address", client_ip)
+    return Question(demand, client_ip, _time(query, "at"))
+
+
+def _time(query: MultiMapping[str], name: str) -> int | None:
+    text = _only(query, name)
+    try:
+        # What was sent as a bare "+" arrives as a space.
+        return None if text is None else parse_time(text.replace(" ", "+"))
+    except ValueError as error:
+        raise _refusal(name, str(error), str(text)) from None
 
 
 def _period(query: MultiMapping[str], name: str, kind: PeriodKind) -> str | None:

@@ -13,8 +13,17 @@ from reductauth.web.body import expect_later, read_body
 from reductauth.web.guard import requires
 from reductauth.web.keys import AUTH, TOKEN, actor_of
 from reductauth.web.listing import full_rows, page_body, protocol_rows, stream_body
-from reductauth.web.query import LIST_PARAMETERS, SPAN_PARAMETERS, is_full_view, parse_span, parse_token_query
+from reductauth.web.query import (
+    LIST_PARAMETERS,
+    QUESTION_PARAMETERS,
+    SPAN_PARAMETERS,
+    is_full_view,
+    parse_question,
+    parse_span,
+    parse_token_query,
+)
 from reductauth.web.schema import (
+    explanation_view,
     full_view,
     minted_view,
     parse_batch,
@@ -48,6 +57,7 @@ def token_routes(base_path: str) -> list[web.RouteDef]:
         web.patch(token, edit_token, expect_handler=expect_later),
         web.delete(token, delete_token),
         web.get(f"{token}/usage", show_usage),
+        web.get(f"{token}/check", check_token),
         web.post(f"{token}/rotate", rotate_token, expect_handler=expect_later),
         web.post(f"{token}/revoke", revoke_token, expect_handler=expect_later),
     ]
@@ -103,6 +113,16 @@ async def show_token(request: web.Request) -> web.Response:
     if is_full_view(request.query):
         return _json(full_view(await auth.registry.details(_name(request)), auth.clock()))
     return _json(token_view(await auth.registry.token(_name(request)), auth.clock()))
+
+
+@requires(FullAccess())
+async def check_token(request: web.Request) -> web.Response:
+    """Tell what a request with a token would get, and why."""
+    refuse_query(request.query, known=QUESTION_PARAMETERS)
+    question = parse_question(request.query)
+    registry = request.app[AUTH].registry
+    explanation = await registry.explain(_name(request), question.demand, question.client_ip, question.at_us)
+    return _json(explanation_view(explanation))
 
 
 @requires(FullAccess())

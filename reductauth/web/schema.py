@@ -17,6 +17,7 @@ from reductauth.details import PeriodUsage, TokenDetails, UsageCounts
 from reductauth.draft import MAX_INTEGER, TokenDraft
 from reductauth.edit import NOT_GIVEN, PermissionsEdit, TokenEdit
 from reductauth.errors import InvalidInputError
+from reductauth.explanation import Explanation
 from reductauth.networks import NetworkList
 from reductauth.permissions import MAX_PATTERNS, Permissions, Role
 from reductauth.registry import MAX_GRACE_SECONDS, Minted
@@ -28,6 +29,7 @@ __all__ = [
     "BatchItem",
     "Operation",
     "edit_of",
+    "explanation_view",
     "full_view",
     "minted_view",
     "parse_batch",
@@ -293,6 +295,18 @@ def _secret_view(secret: Secret) -> dict[str, Any]:
         "last_access": _optional_rfc3339(secret.last_access_us),
         "last_access_ip": secret.last_access_ip,
         "uses": secret.uses,
+    }
+
+
+def explanation_view(explanation: Explanation) -> dict[str, Any]:
+    """Give a decision and every check behind it."""
+    return {
+        "allowed": explanation.allowed,
+        "reason": explanation.reason,
+        "checks": [
+            {"check": finding.check, "passed": finding.passed, "detail": finding.detail}
+            for finding in explanation.findings
+        ],
     }
 
 

@@ -918,6 +918,21 @@ class StoreContract(ABC):
         january = await store.read(lambda s: s.usage("id-of-a", Span(PeriodKind.MONTH, "2027-01")))
         assert [(one.period, one.counts.read) for one in january] == [("2027-01", 11_000)]
 
+    async def test_values_whose_grace_is_over(self, store: TokenStore) -> None:
+        """They are forgotten, in batches; those that still work, or have no end, are not."""
+        for name in "abc":
+            await add(store, make_token(name), f"old-{name}")
+            await store.change(methodcaller("retire_secrets", f"id-of-{name}", NOW_US + (name == "c")))
+            await store.change(methodcaller("add_secret", f"id-of-{name}", digest_of(f"new-{name}"), NOW_US))
+        generation = store.generation()
+        removed = [await store.change(lambda t: t.remove_ended_secrets(NOW_US, 1)) for _ in range(3)]
+        assert removed == [1, 1, 0]
+        assert store.generation() != generation
+        left = [await store.find(digest_of(f"old-{name}")) is not None for name in "abc"]
+        assert left == [False, False, True]
+        for name in "abc":
+            await found(store, f"new-{name}")
+
     @pytest.mark.parametrize(("fields", "ended"), [pytest.param(f, e, id=name) for name, f, e in ENDED])
     async def test_ended_tokens(self, store: TokenStore, fields: dict[str, Any], ended: bool) -> None:
         """Those that were revoked, had expired or were idle by then, but none that the deployment declares."""

@@ -28,6 +28,7 @@ REDUCTAUTH = [
     "reductauth.clock",
     "reductauth.times",
     "reductauth.admission",
+    "reductauth.explanation",
     "reductauth.details",
     "reductauth.periods",
     "reductauth.draft",

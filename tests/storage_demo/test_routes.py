@@ -70,6 +70,18 @@ CALLS = {
     "POST /api/v1/tokens/{token_name}": ("POST", "/api/v1/tokens/fresh", "{}", 200),
     "POST /api/v1/tokens/{token_name}/rotate": ("POST", "/api/v1/tokens/worker/rotate", "{}", 200),
     "POST /api/v1/tokens/{token_name}/revoke": ("POST", "/api/v1/tokens/worker/revoke", None, 200),
+    "GET /api/v1/tokens/{token_name}/check": (
+        "GET",
+        "/api/v1/tokens/worker/check?action=read&bucket=home",
+        None,
+        200,
+    ),
+    "HEAD /api/v1/tokens/{token_name}/check": (
+        "HEAD",
+        "/api/v1/tokens/worker/check?action=full_access",
+        None,
+        200,
+    ),
     "GET /api/v1/tokens/{token_name}/usage": ("GET", "/api/v1/tokens/worker/usage", None, 200),
     "HEAD /api/v1/tokens/{token_name}/usage": ("HEAD", "/api/v1/tokens/worker/usage?by=month", None, 200),
     "DELETE /api/v1/tokens/{token_name}": ("DELETE", "/api/v1/tokens/worker", None, 200),

@@ -262,7 +262,8 @@ async def test_a_body_that_is_too_large(root: Caller, announced: bool) -> None:
     "name", ["a b", "a%2Fb", "%C3%A9", "a%00", "a%0d%0ab", "a%22b%5C", "x" * 129, "a@b", "%F0%9F%99%82"]
 )
 @pytest.mark.parametrize(
-    ("method", "suffix"), [("GET", ""), ("POST", ""), ("DELETE", ""), ("POST", "/rotate")]
+    ("method", "suffix"),
+    [("GET", ""), ("POST", ""), ("PATCH", ""), ("DELETE", ""), ("POST", "/rotate"), ("POST", "/revoke")],
 )
 async def test_names_that_are_refused(root: Caller, name: str, method: str, suffix: str) -> None:
     """An ill-formed name in a path is 422, for whoever may ask, and 403 for others."""
@@ -270,7 +271,7 @@ async def test_names_that_are_refused(root: Caller, name: str, method: str, suff
     narrow = await root.make("narrow")
     headers = {"Authorization": f"Bearer {root.value}"}
     async with root.client.request(
-        method, path, data=b"{}" if method == "POST" and not suffix else None, headers=headers
+        method, path, data=b"{}" if method in {"POST", "PATCH"} and not suffix else None, headers=headers
     ) as response:
         assert response.status == 422
         assert (

@@ -1,0 +1,107 @@
+"""The applications that benchmarks put side by side: plain, guarded, with the floor as a decorator.
+
+`python -m benchmarks.served VARIANT` serves one of them on a port of its own, for `benchmarks.http`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+import click
+import orjson
+from aiohttp import web
+
+import reductauth.web
+from benchmarks.floor import Floor
+from reductauth.actor import Actor
+from reductauth.draft import TokenDraft
+from reductauth.permissions import Permissions
+from reductauth.settings import Settings
+from reductauth.value import mint
+from reductauth.web import AUTH, read_bucket, requires
+
+__all__ = ["BUCKET", "VARIANTS", "Served", "application", "handler", "main", "serving"]
+
+BUCKET = "weather"
+VARIANTS = ("plain", "guarded", "the floor as a decorator")
+
+_PATH = "/api/v1/b/{bucket}/{entry}"
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running application, and a value that may read `BUCKET`."""
+
+    runner: web.AppRunner
+    value: str
+
+
+async def handler(request: web.Request) -> web.Response:  # noqa: ARG001 - aiohttp hands it over
+    """Answer with a hundred bytes."""
+    return web.Response(body=b"x" * 100)
+
+
+def application(route_handler: Any) -> web.Application:
+    """One route, whose path names a bucket."""
+    app = web.Application()
+    app.router.add_get(_PATH, route_handler)
+    return app
+
+
+def _floor_guard(floor: Floor) -> Callable[..., Any]:
+    @wraps(handler)
+    async def guarded(request: web.Request) -> web.Response:
+        await floor.decide([(request.headers["Authorization"], request.match_info["bucket"])])
+        return await handler(request)
+
+    return guarded
+
+
+@contextlib.asynccontextmanager
+async def serving(variant: str) -> AsyncIterator[Served]:
+    """Set one of `VARIANTS` up."""
+    value = mint("reader")
+    with tempfile.TemporaryDirectory() as folder:
+        if variant == "plain":
+            app = application(handler)
+        elif variant == "guarded":
+            app = application(requires(read_bucket("bucket"))(handler))
+            environ = {"RS_API_TOKEN": mint("administrator"), "RS_DATA_PATH": folder}
+            reductauth.web.setup(app, Settings.from_environment(environ), environ=environ)
+        else:
+            app = application(_floor_guard(Floor([(value, BUCKET)])))
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        try:
+            if variant == "guarded":
+                draft = TokenDraft(permissions=Permissions.of(read=[BUCKET]))
+                value = (await app[AUTH].registry.create(Actor.environment(), "reader", draft)).value
+            yield Served(runner, value)
+        finally:
+            await runner.cleanup()
+
+
+async def _serve(variant: str) -> None:
+    async with serving(variant) as served:
+        site = web.TCPSite(served.runner, "127.0.0.1", 0)
+        await site.start()
+        address = served.runner.addresses[0]
+        click.echo(orjson.dumps({"port": address[1], "value": served.value}).decode())
+        await asyncio.Event().wait()
+
+
+@click.command()
+@click.argument("variant", type=click.Choice(VARIANTS))
+def main(variant: str) -> None:
+    """Serve one application until the process is ended."""
+    asyncio.run(_serve(variant))
+
+
+if __name__ == "__main__":
+    main()
