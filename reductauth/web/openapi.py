@@ -5,6 +5,7 @@ The document itself is `openapi.yaml`, beside this file.
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
 
@@ -31,6 +32,7 @@ def openapi_route(base_path: str) -> web.RouteDef:
     return web.get(f"{api}/openapi.json", describe)
 
 
+@cache  # it takes a moment to read, and never changes
 def _document(api: str) -> bytes:
     document = yaml.safe_load(files("reductauth.web").joinpath("openapi.yaml").read_bytes())
     document["info"]["version"] = version("reductauth")
