@@ -40,6 +40,7 @@ CALLS: dict[str, tuple[str, str | None]] = {
     "PATCH /tokens/{token_name}": ("/tokens/worker", '{"active": false}'),
     "DELETE /tokens/{token_name}": ("/tokens/worker", None),
     "GET /tokens/{token_name}/usage": ("/tokens/worker/usage", None),
+    "GET /tokens/{token_name}/check": ("/tokens/worker/check?action=full_access", None),
     "POST /tokens/{token_name}/rotate": ("/tokens/worker/rotate", "{}"),
     "POST /tokens/{token_name}/revoke": ("/tokens/worker/revoke", "{}"),
     "GET /openapi.json": ("/openapi.json", None),
@@ -90,6 +91,15 @@ FURTHER: list[tuple[str, str, str | None, int]] = [
     ("GET /tokens/{token_name}/usage", "/tokens/other/usage?by=month&from=2030-01-01", None, 200),
     ("GET /tokens/{token_name}/usage", "/tokens/missing/usage", None, 404),
     ("GET /tokens/{token_name}/usage", "/tokens/worker/usage?by=year", None, 422),
+    (
+        "GET /tokens/{token_name}/check",
+        "/tokens/other/check?action=read&bucket=b&client_ip=::1&at=2030-06-01T00:00:00Z",
+        None,
+        200,
+    ),
+    ("GET /tokens/{token_name}/check", "/tokens/ended/check?action=write&bucket=b", None, 200),
+    ("GET /tokens/{token_name}/check", "/tokens/missing/check?action=full_access", None, 404),
+    ("GET /tokens/{token_name}/check", "/tokens/worker/check?action=read", None, 422),
     ("POST /tokens/{token_name}/rotate", "/tokens/worker/rotate", '{"grace_seconds": 60}', 200),
     ("POST /tokens/{token_name}/rotate", "/tokens/missing/rotate", None, 404),
     ("POST /tokens/{token_name}/rotate", "/tokens/init-token/rotate", None, 409),
@@ -417,7 +427,7 @@ checks.positive_data_acceptance.enabled = false
 # Between their fields there are rules that a schema cannot express: of two times one must be the earlier one, and so
 # on; and what schemas call an integer may be written with a fraction of zero, which is refused.
 [[operations]]
-include-operation-id = ["listTokens", "showUsage", "createToken", "editToken", "rotateToken", "rotateMe"]
+include-operation-id = ["listTokens", "showUsage", "checkToken", "createToken", "editToken", "rotateToken", "rotateMe"]
 checks.positive_data_acceptance.enabled = false
 """
 
