@@ -290,6 +290,31 @@ async def test_a_tour_of_all_answers(
     assert description.seen == description.documented()
 
 
+PARAMETERS = {
+    "GET /me": "view",
+    "GET /tokens": "search id bucket access status sort limit offset view",
+    "GET /tokens/{token_name}": "view",
+    "GET /tokens/{token_name}/usage": "by from to",
+    "GET /tokens/{token_name}/check": "action bucket client_ip at",
+}
+
+
+async def test_parameters(root: Caller, now: Now) -> None:
+    """Those of the contract are described; below `/tokens` any other one is refused."""
+    description = await described_by(root)
+    described = {
+        name: " ".join(description.follow(parameter)["name"] for parameter in operation["parameters"])
+        for name, operation in description.operations()
+        if "parameters" in operation
+    }
+    assert described == PARAMETERS
+    await prepare(root, now)
+    for operation, (path, body) in CALLS.items():
+        if "/tokens" in operation:
+            unknown = f"{path}{'&' if '?' in path else '?'}unknown=1"
+            assert (await send(root, operation, unknown, body)).status == 422, operation
+
+
 BODIES: dict[str, list[tuple[str, bool]]] = {
     "POST /tokens/{token_name}": [
         ("{}", True),
