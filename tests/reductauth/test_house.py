@@ -74,6 +74,7 @@ REDUCTAUTH = [
     "reductauth.web.query",
     "reductauth.web.listing",
     "reductauth.web.routes",
+    "reductauth.web.openapi",
     "reductauth.web.server",
     "reductauth.web.setup",
     "reductauth.web",
