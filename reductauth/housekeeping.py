@@ -13,7 +13,7 @@ from functools import partial
 
 from reductauth.actor import Actor
 from reductauth.clock import Clock
-from reductauth.errors import AuthError, LastAdministratorError
+from reductauth.errors import LastAdministratorError
 from reductauth.periods import DAY_US, day_of
 from reductauth.store import TokenStore, Transaction
 
@@ -63,7 +63,7 @@ class Housekeeper:
                 if found < batch:
                     break
                 await asyncio.sleep(PAUSE_SECONDS)
-        except AuthError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next time may be better
             _logger.warning("not finished, tried again later: %s reason=%s", what, error)
         if done:
             _logger.info("%s count=%d", what, done)

@@ -22,7 +22,7 @@ __all__ = [
     "Denied",
     "FullAccess",
     "Policy",
-    "decide_bucket",
+    "bucket_denied",
 ]
 
 
@@ -94,10 +94,8 @@ class FullAccess:
         return "full access"
 
 
-def decide_bucket(token: Token, action: Action, bucket: str) -> Decision:
-    """Whether `token` may do `action` to `bucket`: for those who need no policy to keep."""
-    if token.permissions.allows(action, bucket):
-        return ALLOWED
+def bucket_denied(token: Token, action: Action, bucket: str) -> Denied:
+    """The answer to a token that may not do `action` to `bucket`."""
     return Denied(f"Token '{token.name}' doesn't have {action} access to bucket '{bucket}'")
 
 
@@ -110,7 +108,9 @@ class BucketAccess:
 
     def decide(self, token: Token) -> Decision:
         """Allow full access, and tokens with a pattern of this action that opens the bucket."""
-        return decide_bucket(token, self.action, self.bucket)
+        if token.permissions.allows(self.action, self.bucket):
+            return ALLOWED
+        return bucket_denied(token, self.action, self.bucket)
 
     def __str__(self) -> str:
         return f"{self.action} {self.bucket}"

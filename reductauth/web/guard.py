@@ -32,7 +32,7 @@ from reductauth.policy import (
     Decision,
     FullAccess,
     Policy,
-    decide_bucket,
+    bucket_denied,
 )
 from reductauth.token import Token
 from reductauth.usage import UsageKind
@@ -67,7 +67,10 @@ class PathBucketAccess:
 
     def decide_for(self, token: Token, request: web.Request) -> Decision:
         """Whether `token` has the access to this request's bucket."""
-        return decide_bucket(token, self.action, request.match_info[self.parameter])
+        bucket = request.match_info[self.parameter]
+        if token.permissions.allows(self.action, bucket):
+            return ALLOWED
+        return bucket_denied(token, self.action, bucket)
 
     def __str__(self) -> str:
         return f"{self.action} {{{self.parameter}}}"

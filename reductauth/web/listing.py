@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import orjson
 from aiohttp import hdrs, web
@@ -14,7 +14,7 @@ from reductauth.store import Snapshot
 from reductauth.token import Token
 from reductauth.web.schema import full_view, token_view
 
-__all__ = ["full_rows", "page_body", "protocol_rows", "stream_body"]
+__all__ = ["bare_end", "counted_end", "full_rows", "page_body", "protocol_rows", "stream_body"]
 
 _logger = logging.getLogger("reductauth.web")
 
@@ -31,14 +31,33 @@ def full_rows(snapshot: Snapshot, tokens: list[Token], now_us: int) -> list[byte
 
 def page_body(page: Page[bytes], query: TokenQuery) -> bytes:
     """A page, with what was found."""
-    envelope = {"found": page.found, "length": len(page.rows), "offset": query.offset, "total": page.total}
-    return b'{"tokens":[%b],"query":%b}' % (b",".join(page.rows), orjson.dumps(envelope))
+    return b'{"tokens":[%b%b' % (
+        b",".join(page.rows),
+        _end(found=page.found, length=len(page.rows), offset=query.offset, total=page.total),
+    )
+
+
+def bare_end(sent: int) -> bytes:  # noqa: ARG001 - as `counted_end`
+    """What follows the tokens where nothing was asked for: the storage protocol knows no envelope."""
+    return b"]}"
+
+
+def counted_end(sent: int) -> bytes:
+    """What follows all the tokens, of which so many were sent."""
+    return _end(found=sent, length=sent, offset=0, total=sent)
+
+
+def _end(**envelope: int) -> bytes:
+    return b'],"query":%b}' % orjson.dumps(envelope)
 
 
 async def stream_body(
-    request: web.Request, response: web.StreamResponse, batches: AsyncIterator[list[bytes]]
+    request: web.Request,
+    response: web.StreamResponse,
+    batches: AsyncIterator[list[bytes]],
+    end: Callable[[int], bytes],
 ) -> None:
-    """Send all tokens as they are read. Raises what the first batch does, before anything is sent.
+    """Send all tokens as they are read, and the end. Raises what the first batch does, before anything is sent.
 
     A later one that can't be read ends the connection, so that the client sees that there was more.
     """
@@ -47,12 +66,14 @@ async def stream_body(
     if request.method == hdrs.METH_HEAD:
         return
     await response.write(b'{"tokens":[' + b",".join(rows))
+    sent = len(rows)
     try:
         async for rows in batches:
             await response.write(b"," + b",".join(rows))
+            sent += len(rows)
     except StoreUnavailableError as error:
         _logger.error("list of tokens broken off reason=%s", error)  # noqa: TRY400 - the reason says it all
         if request.transport is not None:
             request.transport.abort()
         return
-    await response.write_eof(b"]}")
+    await response.write_eof(end(sent))

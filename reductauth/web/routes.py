@@ -12,7 +12,7 @@ from reductauth.web.batch import batch_results
 from reductauth.web.body import expect_later, read_body
 from reductauth.web.guard import requires
 from reductauth.web.keys import AUTH, TOKEN, actor_of
-from reductauth.web.listing import full_rows, page_body, protocol_rows, stream_body
+from reductauth.web.listing import bare_end, counted_end, full_rows, page_body, protocol_rows, stream_body
 from reductauth.web.query import (
     LIST_PARAMETERS,
     QUESTION_PARAMETERS,
@@ -96,12 +96,12 @@ async def list_tokens(request: web.Request) -> web.StreamResponse:
     """List the tokens that are asked for, a page at a time, or stream all of them."""
     listing = request.app[AUTH].registry.listing
     refuse_query(request.query, LIST_PARAMETERS)
-    rows = full_rows if is_full_view(request.query) else protocol_rows
+    rows, end = (full_rows, counted_end) if is_full_view(request.query) else (protocol_rows, bare_end)
     query = parse_token_query(request.query)
     if query is not None:
         return _json_bytes(page_body(await listing.page(query, rows), query))
     response = web.StreamResponse(headers={"content-type": "application/json", **_NO_STORE})
-    await stream_body(request, response, listing.batches(rows))
+    await stream_body(request, response, listing.batches(rows), end)
     return response
 
 

@@ -38,14 +38,14 @@ class Store(SqliteStore):
     """A store that can be out of order, and counts the changes that are asked of it, and when each was made."""
 
     changes = 0
-    is_out_of_order = False
+    fault: Exception | None = None
     spans: list[tuple[float, float]]
 
     async def change(self, work: Callable[[Transaction], T]) -> T:
         """Make a change, or none."""
         self.changes += 1
-        if self.is_out_of_order:
-            raise StoreUnavailableError
+        if self.fault is not None:
+            raise self.fault
         start = time.monotonic()
         result = await super().change(work)
         self.spans.append((start, time.monotonic()))
@@ -187,14 +187,17 @@ async def test_folding(store: Store, tmp_path: Path, usage_days: int, kept: dict
         assert dict(rows(tmp_path, "SELECT period, read FROM usage ORDER BY period")) == kept
 
 
-async def test_a_store_that_is_out_of_order(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("fault", [StoreUnavailableError(), sqlite3.IntegrityError("odd")])
+async def test_a_store_that_is_out_of_order(
+    store: Store, caplog: pytest.LogCaptureFixture, fault: Exception
+) -> None:
     """What could not be done is logged, and done the next time."""
     await add(store, make_token("t", revoked_at_us=NOW_US - DAY_US))
     housekeeper = Housekeeper(store, lambda: NOW_US, 400, 1)
-    store.is_out_of_order = True
+    store.fault = fault
     await housekeeper.tidy()
     assert caplog.text.count("not finished, tried again later") == 3
-    store.is_out_of_order = False
+    store.fault = None
     await housekeeper.tidy()
     assert await store.names() == ["admin"]
 
