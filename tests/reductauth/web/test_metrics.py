@@ -65,7 +65,7 @@ def samples(page: str) -> Samples:
     """Each number of a page, by its name and the values of its labels, of which there are no others."""
     return {
         "/".join([sample.name, *(sample.labels[key] for key in LABELS if key in sample.labels)]): sample.value
-        for family in text_string_to_metric_families(page)
+        for family in text_string_to_metric_families(page)  # type: ignore[no-untyped-call] # it has no annotations
         for sample in family.samples
         if sample.labels.keys() <= set(LABELS)
     }

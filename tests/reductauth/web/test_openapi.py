@@ -282,6 +282,13 @@ async def test_a_tour_of_all_answers(
             response = await send(root, operation, path, body)
             assert response.status == (200 if operation in ANONYMOUS | {BATCH} else 503), operation
             await description.check(operation, response)
+    async with serve(RS_AUTH_FAILURES_PER_MINUTE="1") as limited:
+        wrong = limited.using("wrong")
+        assert (await wrong("GET", f"{API}/me")).status == 401
+        for operation in CALLS.keys() - ANONYMOUS:
+            response = await send(wrong, operation, *CALLS[operation])
+            assert response.status == 429, operation
+            await description.check(operation, response)
     async with serve(bootstrap={}, RS_DISABLE_AUTH="true") as anybody:
         for operation, (path, body) in CALLS.items():
             response = await send(anybody, operation, path, body)
