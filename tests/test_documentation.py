@@ -10,12 +10,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiohttp import web
+from prometheus_client import generate_latest
 from yarl import URL
 
 from reductauth.bootstrap import SECRET_VARIABLES, Bootstrap
 from reductauth.configuration import Configuration, Group
+from reductauth.testing import ServeGuarded
 from reductauth.web.schema import parse_draft
 from storage_demo.provisioning import declared_buckets
 from storage_demo.settings import ServerSettings
@@ -102,6 +106,24 @@ def test_the_engine_of_your_own(tmp_path: Path) -> None:
     with serving(tmp_path, {"RS_API_TOKEN": VALUE}, ("logged.py",)) as server:
         expected, real = run_console(blocks("console")[2], server)
         assert real == expected
+
+
+async def test_the_metrics_of_your_own(serve_guarded: ServeGuarded) -> None:
+    """The snippet makes the page and the engine's own registry, and both have every metric of the table."""
+    (snippet,) = [text for text in blocks("py") if "metrics_route" in text]
+    app = web.Application()
+    names: dict[str, Any] = {"app": app}
+    exec(snippet, names)  # noqa: S102 - it is our own
+    documented = set(re.findall(r"^\| `(reductauth_\w+)", README, re.MULTILINE))
+    async with serve_guarded(app) as root:
+        page = await (await root("GET", "/metrics")).text()
+        for text in (page, generate_latest(names["registry"]).decode()):
+            assert {
+                line.split("{")[0].split(" ")[0] for line in text.splitlines() if line[0] != "#"
+            } == documented
+        for found in (r'reason="(\w+)"', r'action="(\w+)"'):
+            for label in set(re.findall(found, page)) - {"other"}:
+                assert f"`{label}`" in README
 
 
 def test_the_command_line(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def main() -> None:
       0    done; check: allowed
       1    refused, such as a token that does not exist; check: denied
       2    the command line or the environment is wrong
-      3    not allowed (401, 403)
+      3    not allowed (401, 403, 429)
       4    the server or the registry can't be reached, or can't keep the change
       130  interrupted
     """  # noqa: D301 - click looks for the character

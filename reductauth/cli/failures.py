@@ -42,6 +42,6 @@ class UnreachableError(CommandError):
 
 def refusal(status: int, detail: str) -> CommandError:
     """Tell a refusal that has this HTTP status."""
-    if status in {401, 403}:
+    if status in {401, 403, 429}:
         return NotAllowedError(detail)
     return RefusedError(detail) if 400 <= status < 500 else UnreachableError(detail)

@@ -130,7 +130,7 @@ class _RemoteAdmin:
             return answer
         if response.status != 200 and isinstance(detail, str):
             raise refusal(response.status, detail)
-        if response.status in {401, 403}:
+        if response.status in {401, 403, 429}:
             raise refusal(response.status, f"{self._url}: {response.status} {response.reason}")
         raise self._unreachable(
             f"it answers {response.status} {response.reason}, and not as a server with tokens does"

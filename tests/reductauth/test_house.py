@@ -58,8 +58,10 @@ REDUCTAUTH = [
     "reductauth.provisioning",
     "reductauth.bootstrap",
     "reductauth.authenticator",
+    "reductauth.throttle",
     "reductauth.usage",
     "reductauth.housekeeping",
+    "reductauth.counts",
     "reductauth.settings",
     # --- the aiohttp layer
     "reductauth.web.keys",
@@ -68,6 +70,7 @@ REDUCTAUTH = [
     "reductauth.web.credentials",
     "reductauth.web.gate",
     "reductauth.web.guard",
+    "reductauth.web.metrics",
     "reductauth.web.census",
     "reductauth.web.schema",
     "reductauth.web.batch",

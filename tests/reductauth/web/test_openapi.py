@@ -242,6 +242,15 @@ async def test_every_route_is_described_and_no_other(root: Caller) -> None:
     assert len({operation["operationId"] for operation in described.values()}) == len(CALLS)
 
 
+async def check_too_many_failures(stranger: Caller, description: Description) -> None:
+    """Fail once, which is as often as the stranger may, and then with each operation."""
+    assert (await stranger("GET", f"{API}/me")).status == 401
+    for operation in CALLS.keys() - ANONYMOUS:
+        response = await send(stranger, operation, *CALLS[operation])
+        assert response.status == 429, operation
+        await description.check(operation, response)
+
+
 async def test_a_tour_of_all_answers(
     root: Caller, serve: Serve, now: Now, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -282,6 +291,8 @@ async def test_a_tour_of_all_answers(
             response = await send(root, operation, path, body)
             assert response.status == (200 if operation in ANONYMOUS | {BATCH} else 503), operation
             await description.check(operation, response)
+    async with serve(RS_AUTH_FAILURES_PER_MINUTE="1") as limited:
+        await check_too_many_failures(limited.using("wrong"), description)
     async with serve(bootstrap={}, RS_DISABLE_AUTH="true") as anybody:
         for operation, (path, body) in CALLS.items():
             response = await send(anybody, operation, path, body)

@@ -450,7 +450,11 @@ async def test_two_rotations_at_once(serve: Serve) -> None:
 
 async def test_grace_under_readers(tmp_path: Path) -> None:
     """32 readers at once, by the real clock: the old value is never refused before its time, never let in after."""
-    environ = {"RS_API_TOKEN": ADMINISTRATOR_VALUE, "RS_DATA_PATH": str(tmp_path)}
+    environ = {
+        "RS_API_TOKEN": ADMINISTRATOR_VALUE,
+        "RS_DATA_PATH": str(tmp_path),
+        "RS_AUTH_FAILURES_PER_MINUTE": "0",
+    }
     app = web.Application()
     reductauth.web.setup(app, Settings.from_environment(environ), environ=environ)
     async with TestClient(TestServer(app)) as client:
