@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 
 from reductauth.actor import Actor
+from reductauth.audit import AuditAction, change_of
 from reductauth.clock import Clock
 from reductauth.errors import LastAdministratorError
 from reductauth.periods import DAY_US, day_of
@@ -46,7 +47,9 @@ class Housekeeper:
     async def tidy(self) -> None:
         """Do all that there is to do. What can't be done now is logged, and left for the next time."""
         await self._repeat("days of usage folded", self._fold_usage, _BATCH_OF_COUNTERS)
-        await self._repeat("values forgotten", self._remove_ended_secrets, _BATCH_OF_TOKENS)
+        await self._repeat(
+            "tokens whose ended values were forgotten", self._remove_ended_secrets, _BATCH_OF_TOKENS
+        )
         if self._kept_us is not None:
             step = partial(self._remove_ended_tokens, kept_us=self._kept_us)
             await self._repeat("ended tokens deleted", step, _BATCH_OF_TOKENS)
@@ -70,14 +73,19 @@ class Housekeeper:
         return transaction.fold_usage(before_day, _BATCH_OF_COUNTERS)
 
     def _remove_ended_secrets(self, transaction: Transaction) -> int:
-        return transaction.remove_ended_secrets(self._clock(), _BATCH_OF_TOKENS)
+        now_us = self._clock()
+        tokens = transaction.remove_ended_secrets(now_us, _BATCH_OF_TOKENS)
+        for token in tokens:
+            transaction.audit(now_us, Actor.environment(), AuditAction.CLEAN_UP, token)
+        return len(tokens)
 
     def _remove_ended_tokens(self, transaction: Transaction, kept_us: int) -> int:
         now_us = self._clock()
         tokens = transaction.ended_tokens(now_us - kept_us, _BATCH_OF_TOKENS)
         for token in tokens:
             transaction.remove(token.token_id)
-            transaction.audit(now_us, Actor.environment(), "delete", token)
+            detail = change_of(token, None)
+            transaction.audit(now_us, Actor.environment(), AuditAction.DELETE, token, detail)
         if tokens and not transaction.has_usable_administrator(now_us):
             raise LastAdministratorError("remove", tokens[0].name)
         return len(tokens)

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from reductauth.errors import ConfigurationError, StoreUnavailableError
 from reductauth.key import RegistryKey
-from reductauth.sqlite import schema
+from reductauth.sqlite import schema, trail
 
 __all__ = ["FIRST_GENERATION", "FolderLock", "RegistryFolder"]
 
@@ -221,6 +221,7 @@ class RegistryFolder:
                 "key_id": key.key_id,
                 "generation": FIRST_GENERATION,
                 "seeded": 0,
+                **trail.first_facts(key),
             }
             schema.create(connection, facts)
         finally:

@@ -269,6 +269,7 @@ def full_view(details: TokenDetails, now_us: int) -> dict[str, Any]:
         "updated_at": rfc3339(token.updated_at_us),
         "created_by": token.created_by,
         "last_access_ip": token.last_access_ip,
+        **({} if token.fault is None else {"fault": token.fault}),
         "secrets": [_secret_view(secret) for secret in details.secrets],
         "usage": {
             "total": _counts_view(details.usage.total),
