@@ -14,6 +14,7 @@ from reductauth.web import read_bucket, requires, write_bucket
 from tests.reductauth.web.conftest import Caller, Now, Serve
 
 CHECKS = [
+    "record genuine",
     "not revoked",
     "not expired",
     "not idle",
@@ -44,6 +45,7 @@ async def test_yes(root: Caller) -> None:
     answer = await check(root, "worker", action="read", bucket="weather", client_ip="10.0.0.1")
     assert (answer["allowed"], answer["reason"]) == (True, "every check is passed")
     assert [finding["detail"] for finding in answer["checks"]] == [
+        "its record is as it was written",
         "it is not revoked",
         "it never expires",
         "it may be unused for any time",

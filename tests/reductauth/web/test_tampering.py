@@ -82,9 +82,7 @@ async def fault(root: Caller, name: str) -> str | None:
 
 @pytest.mark.parametrize("cache", ["cold", "warm"])
 @pytest.mark.parametrize(("column", "wished"), COLUMNS)
-async def test_a_changed_column(
-    serve: Serve, tmp_path: Path, column: str, wished: Any, cache: str
-) -> None:
+async def test_a_changed_column(serve: Serve, tmp_path: Path, column: str, wished: Any, cache: str) -> None:
     """The token opens nothing any more; it is listed with the reason, and `verify` names it."""
     async with serve() as root:
         await root.make("bystander")
@@ -226,7 +224,9 @@ async def test_a_trigger(serve: Serve, tmp_path: Path) -> None:
     """Nothing is written where something else would write along; nobody who may come in is kept out."""
     async with serve() as root:
         holder = await root.make("holder")
-        tamper_schema = "CREATE TRIGGER t BEFORE UPDATE ON tokens BEGIN UPDATE tokens SET full_access = 1; END"
+        tamper_schema = (
+            "CREATE TRIGGER t BEFORE UPDATE ON tokens BEGIN UPDATE tokens SET full_access = 1; END"
+        )
         with closing(sqlite3.connect(tmp_path / "auth/auth.db")) as registry:
             registry.execute(tamper_schema)
         assert (await root("PATCH", "/api/v1/tokens/holder", '{"ttl": 60}')).status == 503
