@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,8 +39,13 @@ def steady(text: str) -> str:
     return text.replace('"last_access":null', '"last_access":"<time>"')  # it may lag by seconds
 
 
-def run_console(session: str, server: ServerProcess) -> tuple[list[str], list[str]]:
-    """Run the `$` lines of a session in one shell against a server; return expected and real output, line by line."""
+def run_console(
+    session: str, server: ServerProcess, folder: Path | None = None
+) -> tuple[list[str], list[str]]:
+    """Run the `$` lines of a session in one shell against a server; return expected and real output, line by line.
+
+    Both outputs of a command, as at a terminal.
+    """
     commands = [line[2:] for line in session.splitlines() if line.startswith("$ ")]
     expected = [line for line in session.splitlines() if not line.startswith("$ ")]
     script = "\n".join(f"{command}\necho" for command in commands).replace(
@@ -47,14 +54,15 @@ def run_console(session: str, server: ServerProcess) -> tuple[list[str], list[st
     quiet = script.replace("curl ", "curl --silent --show-error ")
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", quiet],
-        env=clean_environment(),
-        capture_output=True,
+        cwd=folder,
+        env=clean_environment(PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
         timeout=60,
         check=True,
     )
-    assert done.stderr == ""
-    return expected, [line for line in done.stdout.splitlines() if line]
+    return expected, [line.rstrip() for line in done.stdout.splitlines() if line]
 
 
 @contextmanager
@@ -94,6 +102,14 @@ def test_the_engine_of_your_own(tmp_path: Path) -> None:
     with serving(tmp_path, {"RS_API_TOKEN": VALUE}, ("logged.py",)) as server:
         expected, real = run_console(blocks("console")[2], server)
         assert real == expected
+
+
+def test_the_command_line(tmp_path: Path) -> None:
+    """The session with a server and the one on its folder print what the README shows."""
+    over_http, on_folder = [text for text in blocks("console") if "reductauth " in text]
+    with serving(tmp_path, {"RS_API_TOKEN": VALUE}) as server:
+        expected, real = run_console(over_http + on_folder, server, tmp_path)
+        assert [steady(line) for line in real] == [steady(line) for line in expected]
 
 
 def test_the_test_command() -> None:

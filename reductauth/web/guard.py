@@ -209,11 +209,13 @@ async def expect_after_guard(request: web.Request) -> web.Response | None:
     policy = _policy_of_request(request)
     if refusal is None and policy is not None and not isinstance(policy, Anonymous):
         auth = _auth(request)
-        found = await auth.gate.identify(request, auth.clock())
+        now_us = auth.clock()
+        found = await auth.gate.identify(request, now_us)
         if isinstance(found, AuthenticationError):
             return await _refused(request, found)
         decision = _decider(policy)(found.token, request)
         if not decision:
+            auth.gate.count(found, UsageKind.DENIED, now_us)
             return await _refused(request, PermissionDeniedError(decision.reason))
     if refusal is None:
         await let_client_send(request)

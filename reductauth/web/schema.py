@@ -18,7 +18,7 @@ from reductauth.draft import MAX_INTEGER, TokenDraft
 from reductauth.edit import NOT_GIVEN, PermissionsEdit, TokenEdit
 from reductauth.errors import InvalidInputError
 from reductauth.explanation import Explanation
-from reductauth.networks import NetworkList
+from reductauth.networks import MAX_NETWORKS, NetworkList
 from reductauth.permissions import MAX_PATTERNS, Permissions, Role
 from reductauth.registry import MAX_GRACE_SECONDS, Minted
 from reductauth.times import parse_time, rfc3339
@@ -45,6 +45,9 @@ __all__ = [
 
 MAX_BATCH_ITEMS = 1_000
 
+_MAX_KEYS = 100
+"""Of one object: far more than any has, and few enough that looking at each of them holds nobody up."""
+
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
@@ -54,6 +57,7 @@ def _microseconds(given: Any) -> Any:
 
 _Time = Annotated[int | None, BeforeValidator(_microseconds)]
 _Patterns = Annotated[list[str], Field(max_length=MAX_PATTERNS)]
+_Networks = Annotated[list[str], Field(max_length=MAX_NETWORKS)]
 
 
 class _Body(BaseModel):
@@ -72,7 +76,7 @@ class _PermissionsBody(_Body):
 class _FlatBody(_PermissionsBody):
     """`{full_access?, read?, write?, ip_allowlist?}`: what clients up to API 1.18 send."""
 
-    ip_allowlist: list[str] = []
+    ip_allowlist: _Networks = []
 
     def draft(self) -> TokenDraft:
         return TokenDraft(permissions=self.permissions_of(), allowlist=NetworkList.of(self.ip_allowlist))
@@ -88,7 +92,7 @@ class _NestedBody(_Body):
     valid_from: _Time = None
     expires_at: _Time = None
     ttl: Annotated[int, Field(ge=0, le=MAX_INTEGER)] | None = None
-    ip_allowlist: list[str] = []
+    ip_allowlist: _Networks = []
 
     def draft(self) -> TokenDraft:
         if self.permissions is not None and self.role is None:
@@ -137,7 +141,7 @@ class _EditBody(_Body):
     valid_from: _Time = _LEFT_OUT
     expires_at: _Time = _LEFT_OUT
     ttl: Annotated[int, Field(ge=0, le=MAX_INTEGER)] | None = _LEFT_OUT
-    ip_allowlist: list[str] | None = _LEFT_OUT
+    ip_allowlist: _Networks | None = _LEFT_OUT
 
     def edit(self) -> TokenEdit:
         given = self.model_fields_set
@@ -342,6 +346,10 @@ def _object(parsed: Any) -> dict[str, Any]:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(pairs) > _MAX_KEYS:
+        raise InvalidInputError(
+            f"Invalid body: an object can have at most {_MAX_KEYS} keys, got {len(pairs)}"
+        )
     fields = dict(pairs)
     if len(fields) != len(pairs):
         names = [name for name, _ in pairs]

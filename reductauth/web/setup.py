@@ -27,6 +27,7 @@ from reductauth.usage import UsageMeter
 from reductauth.web.census import applications, take_census
 from reductauth.web.gate import OpenGate, StoreGate
 from reductauth.web.keys import AUTH, RESPONSE_HEADERS, Auth
+from reductauth.web.openapi import openapi_route
 from reductauth.web.routes import token_routes
 
 __all__ = ["setup"]
@@ -53,7 +54,7 @@ def setup(
     At start-up the application refuses to run, with a `ConfigurationError`, if a route declares no policy or
     the registry cannot be opened safely.
     """
-    app.add_routes(token_routes(settings.api_base_path))
+    app.add_routes([*token_routes(settings.api_base_path), openapi_route(settings.api_base_path)])
 
     async def life(app: web.Application) -> AsyncIterator[None]:
         take_census(app)

@@ -54,6 +54,8 @@ CALLS = {
     "HEAD /api/v1/me": ("HEAD", "/api/v1/me", None, 200),
     "DELETE /api/v1/me": ("DELETE", "/api/v1/me", None, 200),
     "POST /api/v1/me/rotate": ("POST", "/api/v1/me/rotate", '{"grace_seconds": 60}', 200),
+    "GET /api/v1/openapi.json": ("GET", "/api/v1/openapi.json", None, 200),
+    "HEAD /api/v1/openapi.json": ("HEAD", "/api/v1/openapi.json", None, 200),
     "GET /api/v1/tokens": ("GET", "/api/v1/tokens", None, 200),
     "HEAD /api/v1/tokens": ("HEAD", "/api/v1/tokens", None, 200),
     "GET /api/v1/tokens/{token_name}": ("GET", "/api/v1/tokens/worker", None, 200),
