@@ -8,6 +8,7 @@ from reductauth.actor import Identity
 from reductauth.authenticator import Authenticator
 from reductauth.disabled import EVERYBODY
 from reductauth.errors import AuthenticationError
+from reductauth.refusals import RefusalMeter
 from reductauth.settings import Settings
 from reductauth.usage import UsageKind, UsageMeter
 from reductauth.web.credentials import X_AUTH_TOKEN, ClientAddress, Credentials
@@ -18,7 +19,9 @@ __all__ = ["OpenGate", "StoreGate"]
 class StoreGate:
     """Asks the registry who a caller is. See `reductauth.web.keys.Gate`."""
 
-    def __init__(self, authenticator: Authenticator, usage: UsageMeter, settings: Settings) -> None:
+    def __init__(
+        self, authenticator: Authenticator, usage: UsageMeter, refusals: RefusalMeter, settings: Settings
+    ) -> None:
         self._recall = authenticator.recall
         self._authenticate = authenticator.authenticate
         self._has_proxies = bool(settings.trusted_proxies)
@@ -29,6 +32,8 @@ class StoreGate:
         self._takes_x_auth_token = settings.allow_x_auth_token
         self.further_challenges = self._credentials.further_challenges
         self.count = usage.count
+        self.deny = refusals.deny
+        self.fail = refusals.fail
 
     def recall(self, request: web.BaseRequest, now_us: int) -> Identity | AuthenticationError | None:
         """Ask the memory, for the plain case: one line with a bearer."""
@@ -66,3 +71,9 @@ class OpenGate:
 
     def count(self, identity: Identity, kind: UsageKind, now_us: int) -> None:
         """Do nothing: there is no token to count for."""
+
+    def deny(self, identity: Identity, now_us: int) -> None:
+        """Do nothing: everybody may do everything."""
+
+    def fail(self, now_us: int) -> None:
+        """Do nothing: nobody is refused."""

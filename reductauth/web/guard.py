@@ -22,6 +22,7 @@ from typing import Any, Final, TypeVar, cast
 from aiohttp import hdrs, web
 from aiohttp.abc import AbstractView
 
+from reductauth.actor import Identity
 from reductauth.errors import AuthenticationError, AuthError, PermissionDeniedError
 from reductauth.permissions import Action
 from reductauth.policy import (
@@ -179,8 +180,7 @@ def _demand(handler: _Handler, policy: RoutePolicy) -> _Handler:
                 return await _refused(request, identity)
             decision = decide(identity.token, request)
             if decision is not ALLOWED and not decision:
-                auth.gate.count(identity, UsageKind.DENIED, now_us)
-                return await _refused(request, PermissionDeniedError(decision.reason))
+                return await _denied(request, identity, kind, decision.reason, now_us)
             auth.gate.count(identity, kind, now_us)
             request[TOKEN] = identity.token
             request[IDENTITY] = identity
@@ -215,8 +215,7 @@ async def expect_after_guard(request: web.Request) -> web.Response | None:
             return await _refused(request, found)
         decision = _decider(policy)(found.token, request)
         if not decision:
-            auth.gate.count(found, UsageKind.DENIED, now_us)
-            return await _refused(request, PermissionDeniedError(decision.reason))
+            return await _denied(request, found, _usage_kind(policy), decision.reason, now_us)
     if refusal is None:
         await let_client_send(request)
     return refusal
@@ -233,10 +232,23 @@ def _request_of(target: web.Request | web.View) -> web.Request:
     return target.request if isinstance(target, AbstractView) else target
 
 
+async def _denied(
+    request: web.Request, identity: Identity, kind: UsageKind, reason: str, now_us: int
+) -> web.Response:
+    gate = _auth(request).gate
+    gate.count(identity, UsageKind.DENIED, now_us)
+    if kind is UsageKind.ADMIN:
+        gate.deny(identity, now_us)
+    return await _refused(request, PermissionDeniedError(reason))
+
+
 async def _refused(request: web.Request, error: AuthError) -> web.Response:
     response = auth_error_response(error)
     if isinstance(error, AuthenticationError):
-        for challenge in _auth(request).gate.further_challenges:
+        auth = _auth(request)
+        if error.presented:
+            auth.gate.fail(auth.clock())
+        for challenge in auth.gate.further_challenges:
             response.headers.add(hdrs.WWW_AUTHENTICATE, challenge)
     if request.body_exists:
         await drain(request, response)

@@ -37,6 +37,14 @@ class Gate(Protocol):
         """Count one request."""
         ...
 
+    def deny(self, identity: Identity, now_us: int) -> None:
+        """Count one request for what needs full access, by a caller that has it not."""
+        ...
+
+    def fail(self, now_us: int) -> None:
+        """Count one request with a credential that let nobody in."""
+        ...
+
 
 @dataclass(slots=True)
 class Auth:

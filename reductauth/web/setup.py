@@ -19,6 +19,7 @@ from reductauth.configuration import Configuration
 from reductauth.disabled import DisabledRegistry
 from reductauth.errors import ConfigurationError, StoreUnavailableError
 from reductauth.housekeeping import Housekeeper
+from reductauth.refusals import RefusalMeter
 from reductauth.registry import TokenRegistry
 from reductauth.settings import Settings
 from reductauth.sqlite import SqliteStore
@@ -100,10 +101,11 @@ async def _running(
         except StoreUnavailableError as error:
             raise ConfigurationError([f"{settings.auth_folder}: {error}"]) from None
         usage = UsageMeter(store)
-        gate = StoreGate(Authenticator(store, store.key), usage, settings)
+        refusals = RefusalMeter(store, clock)
+        gate = StoreGate(Authenticator(store, store.key), usage, refusals, settings)
         _logger.info("authentication is on folder=%s", settings.auth_folder)
         housekeeper = Housekeeper(store, clock, settings.usage_days, settings.ended_token_days)
-        tasks = [asyncio.create_task(usage.run()), asyncio.create_task(housekeeper.run())]
+        tasks = [asyncio.create_task(one.run()) for one in (usage, refusals, housekeeper)]
         try:
             yield Auth(gate, registry, clock, store.is_writable)
         finally:
@@ -112,5 +114,6 @@ async def _running(
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
             await usage.flush()
+            await refusals.flush(whole=True)
     finally:
         await store.close()

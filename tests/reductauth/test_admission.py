@@ -34,7 +34,7 @@ def attempt(
 
 
 def test_the_order() -> None:
-    """First whether the record can be trusted, then the status, in the order of the contract; then the value; then the address."""
+    """Whether the record can be trusted; the status, in the order of the contract; the value; the address."""
     assert [check.name for check in CHECKS] == NAMES
 
 
@@ -137,6 +137,7 @@ GOOD: list[tuple[dict[str, Any], list[str]]] = [
     (
         {},
         [
+            "its record is as it was written",
             "it is not revoked",
             "it never expires",
             "it may be unused for any time",
@@ -154,6 +155,7 @@ GOOD: list[tuple[dict[str, Any], list[str]]] = [
             "allowlist": OFFICE,
         },
         [
+            "its record is as it was written",
             "it is not revoked",
             "it expires at 2027-01-15T08:00:01.000000Z",
             "it may be unused for 100 seconds, and was last used at 2027-01-15T07:58:20.000000Z",

@@ -65,6 +65,7 @@ REDUCTAUTH = [
     "reductauth.bootstrap",
     "reductauth.authenticator",
     "reductauth.usage",
+    "reductauth.refusals",
     "reductauth.housekeeping",
     "reductauth.settings",
     # --- the aiohttp layer

@@ -206,7 +206,7 @@ async def test_a_period_of_grace(root: Caller) -> None:
     assert (await root("POST", "/api/v1/tokens/t/rotate", '{"grace_seconds": 60}')).status == 200
     for at in ("2030-03-17T17:46:40Z", "2030-03-17T17:48:00Z"):
         answer = await check(root, "t", action="read", bucket="b", at=at)
-        assert answer["checks"][5]["detail"] == "its value works until it is rotated"
+        assert answer["checks"][6]["detail"] == "its value works until it is rotated"
         assert answer["allowed"] is True
 
 
