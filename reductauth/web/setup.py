@@ -104,7 +104,9 @@ async def _running(
         refusals = RefusalMeter(store, clock)
         gate = StoreGate(Authenticator(store, store.key), usage, refusals, settings)
         _logger.info("authentication is on folder=%s", settings.auth_folder)
-        housekeeper = Housekeeper(store, clock, settings.usage_days, settings.ended_token_days)
+        housekeeper = Housekeeper(
+            store, clock, settings.usage_days, settings.ended_token_days, settings.audit_days
+        )
         tasks = [asyncio.create_task(one.run()) for one in (usage, refusals, housekeeper)]
         try:
             yield Auth(gate, registry, clock, store.is_writable)

@@ -22,8 +22,8 @@ from reductauth.web.keys import AUTH, actor_of
 from tests.reductauth.web.conftest import Caller, Now, Serve
 
 AT = "2030-03-17T17:46:40.000000Z"
-NONE = {"full_access": False, "read": [], "write": []}
-FRESH = {
+NONE: dict[str, Any] = {"full_access": False, "read": [], "write": []}
+FRESH: dict[str, Any] = {
     "description": "",
     "role": None,
     "permissions": NONE,
