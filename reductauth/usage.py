@@ -73,7 +73,10 @@ class UsageMeter:
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._urgent.wait(), FLUSH_INTERVAL_SECONDS)
-            await self.flush()
+            try:
+                await self.flush()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next flush may be better
+                _logger.error("usage not flushed error=%s", error)  # noqa: TRY400 - one line
 
     def count(self, identity: Identity, kind: UsageKind, now_us: int) -> None:
         """Count one request. No I/O."""

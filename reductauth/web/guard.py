@@ -208,17 +208,26 @@ async def expect_after_guard(request: web.Request) -> web.Response | None:
     refusal = await expect_later(request)
     policy = _policy_of_request(request)
     if refusal is None and policy is not None and not isinstance(policy, Anonymous):
-        auth = _auth(request)
-        now_us = auth.clock()
-        found = await auth.gate.identify(request, now_us)
-        if isinstance(found, AuthenticationError):
-            return await _refused(request, found)
-        decision = _decider(policy)(found.token, request)
-        if not decision:
-            return await _denied(request, found, _usage_kind(policy), decision.reason, now_us)
+        refusal = await _refusal(request, policy)
     if refusal is None:
         await let_client_send(request)
     return refusal
+
+
+async def _refusal(request: web.Request, policy: RoutePolicy) -> web.Response | None:
+    """Decide as the guard will, which counts what it lets in: the answer if it refuses, or None."""
+    auth = _auth(request)
+    now_us = auth.clock()
+    try:
+        found = await auth.gate.identify(request, now_us)
+    except AuthError as error:
+        return await _refused(request, error)
+    if isinstance(found, AuthenticationError):
+        return await _refused(request, found)
+    decision = _decider(policy)(found.token, request)
+    if decision:
+        return None
+    return await _denied(request, found, _usage_kind(policy), decision.reason, now_us)
 
 
 def _policy_of_request(request: web.Request) -> RoutePolicy | None:

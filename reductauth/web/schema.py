@@ -51,6 +51,22 @@ MAX_BATCH_ITEMS = 1_000
 _MAX_KEYS = 100
 """Of one object: far more than any has, and few enough that looking at each of them holds nobody up."""
 
+_WORDS = {
+    "bool_type": "must be true or false",
+    "enum": "must be {expected}",
+    "extra_forbidden": "is not a known field",
+    "greater_than_equal": "must be at least {ge}",
+    "int_type": "must be an integer",
+    "less_than_equal": "must be at most {le}",
+    "list_type": "must be a list",
+    "missing": "is missing",
+    "model_type": "must be an object",
+    "string_type": "must be a string",
+    "too_long": "can have at most {max_length} entries",
+    "too_short": "must have at least {min_length} entry",
+}
+"""What pydantic finds, in words for those who know JSON but no classes of ours."""
+
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
@@ -400,9 +416,8 @@ def _validated(model: type[ModelT], fields: dict[str, Any]) -> ModelT:
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(str(part) for part in fault["loc"])
-        message = (
-            "is not a known field"
-            if fault["type"] == "extra_forbidden"
-            else str(fault["msg"]).removeprefix("Value error, ")
-        )
+        if fault["type"] in _WORDS:
+            message = _WORDS[fault["type"]].format_map(fault.get("ctx", {}))
+        else:
+            message = str(fault["msg"]).removeprefix("Value error, ")
         raise InvalidInputError(f"Invalid body: {where}: {message}") from None
