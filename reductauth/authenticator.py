@@ -56,6 +56,7 @@ class _Remembered:
             or token.ttl_seconds is not None
             or not token.active
             or token.revoked_at_us is not None
+            or token.fault is not None
         ):
             self.good_from_us = self.good_until_us = 0
         else:

@@ -16,6 +16,7 @@ AuthError
 │   ├── TokenExistsError
 │   ├── ProvisionedTokenError
 │   ├── RevokedTokenError
+│   ├── FaultyTokenError
 │   ├── BucketBusyError
 │   └── LastAdministratorError
 ├── InvalidInputError           the request cannot be understood
@@ -39,6 +40,7 @@ __all__ = [
     "ConfigurationError",
     "ConflictError",
     "ExpiredTokenError",
+    "FaultyTokenError",
     "InvalidInputError",
     "InvalidTokenError",
     "LastAdministratorError",
@@ -181,6 +183,16 @@ class RevokedTokenError(ConflictError):
     def __init__(self, name: str) -> None:
         self.name = name
         super().__init__(f"Token '{name}' is revoked")
+
+
+class FaultyTokenError(ConflictError):
+    """Something else than this module has changed the token: what it says now must not become the truth."""
+
+    def __init__(self, verb: str, name: str, fault: str) -> None:
+        self.name = name
+        super().__init__(
+            f"Can't {verb} token '{name}': {fault}; revoke or delete it, or restore it from a backup"
+        )
 
 
 class BucketBusyError(ConflictError):

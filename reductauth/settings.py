@@ -145,6 +145,9 @@ class Settings(BaseModel):
         "days after which tokens that were revoked or have expired are deleted; without it they are kept",
         _DAYS_RIGHT,
     )
+    audit_days: _Days | None = setting(
+        None, "days after which entries of the audit are removed; without it they are kept", _DAYS_RIGHT
+    )
     disable_auth: Flag = setting(
         False, "no authentication at all: everybody may do everything", "true or false"
     )

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Protocol, TypeVar
 
 from reductauth.actor import Actor
+from reductauth.audit import AuditAction, AuditEntry, AuditQuery, Detail
 from reductauth.details import PeriodUsage, TokenDetails
 from reductauth.periods import Span
 from reductauth.query import Page, TokenQuery
@@ -56,6 +57,8 @@ class BucketIntent:
     new_bucket: str | None
     owner: int
     """The process that stated it."""
+    fault: str | None = None
+    """Why it can't be trusted: something else than this module wrote it."""
 
     @property
     def suspended(self) -> tuple[str, ...]:
@@ -127,6 +130,10 @@ class Snapshot(Protocol):
         """The intents that stand, oldest first."""
         ...
 
+    def audited(self, query: AuditQuery) -> Page[AuditEntry]:
+        """What a query asks for of the books."""
+        ...
+
 
 class Transaction(Snapshot, Protocol):
     """One change: reads see what it wrote. Runs off the event loop; must not be kept."""
@@ -152,7 +159,10 @@ class Transaction(Snapshot, Protocol):
         ...
 
     def replace(self, token: Token) -> None:
-        """Write a token over the one with its id. Its last access is not written: usage has its own way."""
+        """Write a token over the one with its id. Its last access is not written: usage has its own way.
+
+        A token without a fault is genuine from now on, whatever was there before.
+        """
         ...
 
     def remove(self, token_id: str) -> None:
@@ -171,8 +181,23 @@ class Transaction(Snapshot, Protocol):
         """End all values of a token."""
         ...
 
-    def audit(self, at_us: int, actor: Actor, action: str, token: Token) -> None:
-        """Write down who changed which token."""
+    def audit(
+        self,
+        at_us: int,
+        actor: Actor,
+        action: AuditAction,
+        token: Token | None = None,
+        detail: Detail | None = None,
+    ) -> None:
+        """Write down who did what, and to which token. Raises `StoreUnavailableError` if that can't be done."""
+        ...
+
+    def forget_audit(self, before_us: int, limit: int) -> tuple[int, list[Token]]:
+        """Remove the oldest entries, all from before `before_us`, at most `limit`.
+
+        Return how many, and the tokens whose last entry was among them: unless each of these is written down again
+        in the same change, nobody can tell their records from older ones.
+        """
         ...
 
     def add_usage(self, deltas: Iterable[UsageDelta]) -> None:
@@ -183,8 +208,8 @@ class Transaction(Snapshot, Protocol):
         """Fold counters of days before `before_day` into their months, at most `limit`; return how many."""
         ...
 
-    def remove_ended_secrets(self, now_us: int, limit: int) -> int:
-        """Forget values whose period of grace is over, at most `limit`; return how many."""
+    def remove_ended_secrets(self, now_us: int, limit: int) -> list[Token]:
+        """Forget values whose period of grace is over, those of at most `limit` tokens; return these tokens."""
         ...
 
     def ended_tokens(self, by_us: int, limit: int) -> list[Token]:

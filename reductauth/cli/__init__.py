@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
+from reductauth.cli.books import audit
 from reductauth.cli.changing import create_token, delete_token, edit_token, revoke_token, rotate_token
+from reductauth.cli.copies import backup_registry, restore_registry, verify
 from reductauth.cli.digest import digest
 from reductauth.cli.looking import check_token, list_tokens, show_token, show_usage
 from reductauth.cli.routes import routes
@@ -23,8 +25,9 @@ def main() -> None:
 
     \b
     Exit status:
-      0    done; check: allowed
-      1    refused, such as a token that does not exist; check: denied
+      0    done; check: allowed; verify: whole
+      1    refused, such as a token that does not exist; check: denied;
+           verify: a fault was found
       2    the command line or the environment is wrong
       3    not allowed (401, 403, 429)
       4    the server or the registry can't be reached, or can't keep the change
@@ -42,6 +45,10 @@ for _command in (
     rotate_token,
     revoke_token,
     delete_token,
+    audit,
+    verify,
+    backup_registry,
+    restore_registry,
     routes,
     digest,
 ):

@@ -31,6 +31,10 @@ class TokenAdmin(Protocol):
         """What a request with a token would get, and why."""
         ...
 
+    async def audit(self, query: Mapping[str, str]) -> Any:
+        """Entries of the audit."""
+        ...
+
     async def create(self, name: str, body: Mapping[str, Any]) -> Any:
         """Make a token; the answer holds its value."""
         ...

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,18 +19,18 @@ from reductauth.actor import Actor
 from reductauth.chosen import read_key
 from reductauth.cli.admin import TokenAdmin
 from reductauth.cli.failures import MisuseError, UnreachableError, refusal
-from reductauth.cli.folder import folder_settings
+from reductauth.cli.folder import check_registry, folder_settings
 from reductauth.clock import Clock, system_clock
 from reductauth.configuration import Configuration
 from reductauth.errors import AuthError, ConfigurationError
 from reductauth.key import RegistryKey
 from reductauth.registry import TokenRegistry
 from reductauth.sqlite import SqliteStore
-from reductauth.sqlite.files import RegistryFolder
 from reductauth.web.errors import refusal_of
 from reductauth.web.listing import counted_end, full_rows, page_body
-from reductauth.web.query import parse_question, parse_span, parse_token_query
+from reductauth.web.query import parse_audit_query, parse_question, parse_span, parse_token_query
 from reductauth.web.schema import (
+    audit_view,
     explanation_view,
     full_view,
     minted_view,
@@ -69,16 +68,7 @@ async def local_admin(configuration: Configuration, data_path: Path | None) -> A
 
 
 def _open(path: Path, key: RegistryKey | None) -> SqliteStore:
-    owner = path.lstat().st_uid if os.path.lexists(path) else os.geteuid()
-    if owner != os.geteuid():
-        raise ConfigurationError(
-            [f"{path}: belongs to user {owner}, and this command runs as {os.geteuid()}; run it as that user"]
-        )
-    # A server's first start makes a registry and its first token; here it could only be a wrong folder.
-    if not os.path.lexists(RegistryFolder(path).database):
-        raise ConfigurationError(
-            [f"{path}: there is no token registry; name the data folder of a server that was started before"]
-        )
+    check_registry(path)
     return SqliteStore.open(path, key)
 
 
@@ -108,6 +98,10 @@ class _LocalAdmin:
         asked = parse_question(MultiDict(query))
         explanation = await self._registry.explain(name, asked.demand, asked.client_ip, asked.at_us)
         return explanation_view(explanation)
+
+    async def audit(self, query: Mapping[str, str]) -> Any:
+        asked = parse_audit_query(MultiDict(query))
+        return audit_view(await self._registry.audited(asked), asked)
 
     async def create(self, name: str, body: Mapping[str, Any]) -> Any:
         return minted_view(await self._registry.create(self._actor, name, parse_draft(_bytes(body))))

@@ -65,6 +65,7 @@ class _RemoteAdmin:
         self._session = session
         self._url = url
         self._tokens = url / "api/v1/tokens"
+        self._audit = url / "api/v1/audit"
 
     async def tokens(self, query: Mapping[str, str]) -> Any:
         return await self._ask("GET", self._tokens, query={**query, **_FULL_VIEW})
@@ -77,6 +78,9 @@ class _RemoteAdmin:
 
     async def check(self, name: str, query: Mapping[str, str]) -> Any:
         return await self._ask("GET", self._token(name) / "check", query=query)
+
+    async def audit(self, query: Mapping[str, str]) -> Any:
+        return await self._ask("GET", self._audit, query=query)
 
     async def create(self, name: str, body: Mapping[str, Any]) -> Any:
         return await self._ask("POST", self._token(name), body=body)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from reductauth.cli.failures import UnreachableError
 
-__all__ = ["DecisionView", "MintedView", "PageView", "TokenView", "UsageView", "read_answer"]
+__all__ = ["AuditView", "DecisionView", "MintedView", "PageView", "TokenView", "UsageView", "read_answer"]
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -71,12 +72,13 @@ class TokenView(BaseModel):
     last_access_ip: str | None = None
     secrets: list[_SecretView] = []
     usage: dict[str, _CountsView] = {}
+    fault: str | None = None
 
     def row(self) -> tuple[str, ...]:
         """One row of a list."""
         return (
             self.name,
-            self.status,
+            self.status if self.fault is None else f"{self.status}, refused: {self.fault}",
             str(self.permissions),
             self.expires_at or "",
             self.last_access or "",
@@ -90,6 +92,7 @@ class TokenView(BaseModel):
             ("id", self.id),
             ("description", self.description),
             ("status", self.status),
+            *([] if self.fault is None else [("fault", f"refused: {self.fault}")]),
             ("permissions", str(self.permissions)),
             ("role", self.role or ""),
             ("provisioned", "yes" if self.is_provisioned else "no"),
@@ -153,6 +156,31 @@ class PageView(BaseModel):
 
     tokens: list[dict[str, Any]]
     query: _FoundView | None = None
+
+
+class EntryView(BaseModel):
+    """An entry of the audit."""
+
+    sequence: int
+    at: str = ""
+    actor: str = ""
+    address: str | None = None
+    action: str = ""
+    token: str | None = None
+    detail: Any = None
+
+    def row(self) -> tuple[str, ...]:
+        """One row of a list."""
+        detail = "" if self.detail is None else json.dumps(self.detail, separators=(",", ":"))
+        who = self.actor if self.address is None else f"{self.actor} from {self.address}"
+        return str(self.sequence), self.at, who, self.action, self.token or "", detail
+
+
+class AuditView(BaseModel):
+    """A page of the audit."""
+
+    entries: list[EntryView]
+    query: _FoundView
 
 
 class MintedView(BaseModel):

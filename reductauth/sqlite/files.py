@@ -25,9 +25,9 @@ from pathlib import Path
 
 from reductauth.errors import ConfigurationError, StoreUnavailableError
 from reductauth.key import RegistryKey
-from reductauth.sqlite import schema
+from reductauth.sqlite import schema, trail
 
-__all__ = ["FIRST_GENERATION", "FolderLock", "RegistryFolder"]
+__all__ = ["FIRST_GENERATION", "FolderLock", "RegistryFolder", "replace_file", "sync"]
 
 FIRST_GENERATION = 2
 _LOCK_TIMEOUT_SECONDS = 5.0
@@ -73,6 +73,12 @@ class FolderLock:
         kind, *_ = struct.unpack(_FLOCK, answer)
         return bool(kind != fcntl.F_UNLCK)
 
+    def is_any_claimed(self) -> bool:
+        """Whether any other process holds a number: it has the registry open."""
+        whole = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 1, 0, 0)
+        kind, *_ = struct.unpack(_FLOCK, fcntl.fcntl(self._descriptor, fcntl.F_OFD_GETLK, whole))
+        return bool(kind != fcntl.F_UNLCK)
+
     def close(self) -> None:
         """Let go of the file, once."""
         if self._descriptor >= 0:
@@ -114,6 +120,15 @@ class RegistryFolder:
     def unfinished_database(self) -> Path:
         """A registry that a first start has not finished."""
         return self.path / "auth.db.new"
+
+    @property
+    def restored_database(self) -> Path:
+        """A copy that is about to be put in place."""
+        return self.path / "auth.db.restored"
+
+    def logs(self) -> list[Path]:
+        """What SQLite keeps beside a database that was not closed."""
+        return [self._beside(suffix) for suffix in ("-wal", "-shm", "-journal")]
 
     def holds_registry(self) -> bool:
         """Whether anything here says that a registry was made, even if parts of it are lost."""
@@ -221,18 +236,19 @@ class RegistryFolder:
                 "key_id": key.key_id,
                 "generation": FIRST_GENERATION,
                 "seeded": 0,
+                **trail.first_facts(key),
             }
             schema.create(connection, facts)
         finally:
             connection.close()
-        _sync(path)
+        sync(path)
 
     def _write_key(self, key: RegistryKey) -> None:
         replace_file(self.key_file, key.to_hex().encode() + b"\n")
 
     def _finish(self) -> None:
         self.unfinished_database.rename(self.database)
-        _sync(self.path)
+        sync(self.path)
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -244,10 +260,11 @@ def replace_file(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(descriptor)
     new.rename(path)
-    _sync(path.parent)
+    sync(path.parent)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have a file, or a folder's names, on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

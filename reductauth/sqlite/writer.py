@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from reductauth.errors import StoreUnavailableError
+from reductauth.sqlite import schema
 from reductauth.sqlite.files import FolderLock, RegistryFolder
 from reductauth.sqlite.generation import Generation
-from reductauth.sqlite.transaction import SqliteTransaction
+from reductauth.sqlite.transaction import RegistryKeys, SqliteTransaction
 
 __all__ = ["Writer"]
 
@@ -57,16 +58,17 @@ class Writer:
         folder: RegistryFolder,
         lock: FolderLock,
         generation: Generation,
-        key_id: str,
+        keys: RegistryKeys,
         owner: int,
     ) -> None:
         self._connection = connection
         self._lock = lock
         self._generation = generation
-        self._key_id = key_id
+        self._keys = keys
         self._owner = owner
         self._inodes = {path: _inode(path) for path in folder.live_files()}
         self._queue: queue.SimpleQueue[_Change | None] = queue.SimpleQueue()
+        self._schema_version = -1
         self._failure: str | None = None
         self._door = threading.Lock()
         self._is_closed = False
@@ -140,6 +142,7 @@ class Writer:
             raise StoreUnavailableError
         self._connection.execute("BEGIN IMMEDIATE")
         try:
+            self._check_schema()
             # A list, not a generator: every change must run.
             invalidates = [self._attempt(change) for change in batch]
             self._check_in_place()
@@ -154,12 +157,23 @@ class Writer:
             raise
         self._check_in_place()
 
+    def _check_schema(self) -> None:
+        """Refuse to write where something else has put what writes along, such as a trigger."""
+        (version,) = self._connection.execute("PRAGMA schema_version").fetchone()
+        if version != self._schema_version:
+            parts = schema.foreign_parts(self._connection)
+            if parts:
+                _logger.critical("registry is not ours parts=%s; run reductauth verify", parts)
+                raise StoreUnavailableError
+            self._schema_version = version
+
     def _attempt(self, change: _Change) -> bool:
         """Run one change in its savepoint; return whether it ends what readers keep."""
-        transaction = SqliteTransaction(self._connection, self._key_id, self._owner)
+        transaction = SqliteTransaction(self._connection, self._keys, self._owner)
         self._connection.execute("SAVEPOINT change")
         try:
             change.result = change.work(transaction)
+            transaction.seal()
         except BaseException as refusal:
             if isinstance(refusal, sqlite3.Error) and not isinstance(refusal, sqlite3.IntegrityError):
                 raise  # the disk's fault, which may have rolled everything back: the whole batch fails

@@ -10,6 +10,7 @@ from reductauth.actor import Identity
 from reductauth.authenticator import Authenticator
 from reductauth.disabled import EVERYBODY
 from reductauth.errors import AuthenticationError, TooManyFailuresError
+from reductauth.refusals import RefusalMeter
 from reductauth.settings import Settings
 from reductauth.throttle import Throttle
 from reductauth.usage import UsageKind, UsageMeter
@@ -21,7 +22,9 @@ __all__ = ["OpenGate", "StoreGate"]
 class StoreGate:
     """Asks the registry who a caller is. See `reductauth.web.keys.Gate`."""
 
-    def __init__(self, authenticator: Authenticator, usage: UsageMeter, settings: Settings) -> None:
+    def __init__(
+        self, authenticator: Authenticator, usage: UsageMeter, refusals: RefusalMeter, settings: Settings
+    ) -> None:
         self._recall = authenticator.recall
         self._authenticate = authenticator.authenticate
         self._has_proxies = bool(settings.trusted_proxies)
@@ -38,6 +41,8 @@ class StoreGate:
         """Refusals so far, by their reason."""
         self.throttled: Counter[type[AuthenticationError]] = Counter()
         """Refusals so far that were one too many, by the reason that they would have had."""
+        self.deny = refusals.deny
+        self._fail = refusals.fail
 
     def recall(self, request: web.BaseRequest, now_us: int) -> Identity | AuthenticationError | None:
         """Ask the memory, for the plain case: one line with a bearer."""
@@ -63,11 +68,13 @@ class StoreGate:
         self, request: web.BaseRequest, refusal: AuthenticationError, now_us: int
     ) -> AuthenticationError:
         """Count a refusal, once for each request. Who presents nothing guesses nothing, and is not held up."""
-        if refusal.presented and self._throttle is not None:
-            seconds = self._throttle.seconds_to_wait(self._client_address.of(request), now_us)
-            if seconds:
-                self.throttled[type(refusal)] += 1
-                return TooManyFailuresError(seconds)
+        if refusal.presented:
+            self._fail(now_us)
+            if self._throttle is not None:
+                seconds = self._throttle.seconds_to_wait(self._client_address.of(request), now_us)
+                if seconds:
+                    self.throttled[type(refusal)] += 1
+                    return TooManyFailuresError(seconds)
         self.refused[type(refusal)] += 1
         return refusal
 
@@ -96,3 +103,6 @@ class OpenGate:
 
     def count(self, identity: Identity, kind: UsageKind, now_us: int) -> None:
         """Do nothing: there is no token to count for."""
+
+    def deny(self, identity: Identity, now_us: int) -> None:
+        """Do nothing: everybody may do everything."""

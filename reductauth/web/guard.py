@@ -193,8 +193,7 @@ def _demand(handler: _Handler, policy: RoutePolicy) -> _Handler:
                 return await _refused(request, auth.gate.refuse(request, identity, now_us))
             decision = decide(identity.token, request)
             if decision is not ALLOWED and not decision:
-                auth.gate.count(identity, UsageKind.DENIED, now_us)
-                return await _refused(request, PermissionDeniedError(decision.reason))
+                return await _denied(request, identity, kind, decision.reason, now_us)
             auth.gate.count(identity, kind, now_us)
             request[TOKEN] = identity.token
             request[IDENTITY] = identity
@@ -241,8 +240,7 @@ async def _refusal(request: web.Request, policy: RoutePolicy) -> web.Response | 
     decision = _decider(policy)(found.token, request)
     if decision:
         return None
-    auth.gate.count(found, UsageKind.DENIED, now_us)
-    return await _refused(request, PermissionDeniedError(decision.reason))
+    return await _denied(request, found, _usage_kind(policy), decision.reason, now_us)
 
 
 def _policy_of_request(request: web.Request) -> RoutePolicy | None:
@@ -254,6 +252,16 @@ def _policy_of_request(request: web.Request) -> RoutePolicy | None:
 
 def _request_of(target: web.Request | web.View) -> web.Request:
     return target.request if isinstance(target, AbstractView) else target
+
+
+async def _denied(
+    request: web.Request, identity: Identity, kind: UsageKind, reason: str, now_us: int
+) -> web.Response:
+    gate = _auth(request).gate
+    gate.count(identity, UsageKind.DENIED, now_us)
+    if kind is UsageKind.ADMIN:
+        gate.deny(identity, now_us)
+    return await _refused(request, PermissionDeniedError(reason))
 
 
 async def _refused(request: web.Request, error: AuthError) -> web.Response:

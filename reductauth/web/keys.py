@@ -44,6 +44,10 @@ class Gate(Protocol):
         """Count one request."""
         ...
 
+    def deny(self, identity: Identity, now_us: int) -> None:
+        """Count one request for what needs full access, by a caller that has it not."""
+        ...
+
 
 @dataclass(slots=True)
 class Auth:

@@ -9,7 +9,6 @@ or a token's value. Nothing is counted here: what the module counts anyway is re
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from aiohttp import hdrs, web
@@ -18,6 +17,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from reductauth.audit import AuditAction
 from reductauth.counts import Counts
 from reductauth.errors import (
     AddressError,
@@ -43,11 +43,10 @@ _REFUSED: Mapping[type[AuthenticationError], str] = {
     AddressError: "address",
 }
 _PRESENTED = {kind: reason for kind, reason in _REFUSED.items() if kind.presented}
-_ACTIONS = (
-    *("create", "edit", "activate", "deactivate", "rotate", "revoke", "delete"),
-    *("bootstrap", "provision", "bucket renamed", "bucket removed"),
-)
-_OTHER = "other"
+
+_CHANGES = [
+    action for action in AuditAction if action not in {AuditAction.DENIED, AuditAction.UNAUTHENTICATED}
+]
 
 
 def metrics_route(path: str, policy: RoutePolicy = FullAccess()) -> web.RouteDef:  # noqa: B008 - it is frozen
@@ -99,11 +98,8 @@ def _families(counts: Counts, *, is_writable: bool) -> Iterable[Metric]:
     changes = CounterMetricFamily(
         "reductauth_changes", "Changes of tokens that were kept, by action", labels=("action",)
     )
-    kept = Counter(dict.fromkeys((*_ACTIONS, _OTHER), 0))
-    for action, number in counts.store.changes.items():
-        kept[action if action in _ACTIONS else _OTHER] += number
-    for action, number in kept.items():
-        changes.add_metric((action.replace(" ", "_"),), number)
+    for action in _CHANGES:
+        changes.add_metric((action,), counts.store.changes.get(action, 0))
     yield changes
 
     yield CounterMetricFamily(

@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar
 import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from reductauth.audit import AuditEntry, AuditQuery
 from reductauth.details import PeriodUsage, TokenDetails, UsageCounts
 from reductauth.draft import MAX_INTEGER, TokenDraft
 from reductauth.edit import NOT_GIVEN, PermissionsEdit, TokenEdit
@@ -20,6 +21,7 @@ from reductauth.errors import InvalidInputError
 from reductauth.explanation import Explanation
 from reductauth.networks import MAX_NETWORKS, NetworkList
 from reductauth.permissions import MAX_PATTERNS, Permissions, Role
+from reductauth.query import Page
 from reductauth.registry import MAX_GRACE_SECONDS, Minted
 from reductauth.times import parse_time, rfc3339
 from reductauth.token import Secret, Token
@@ -28,6 +30,7 @@ __all__ = [
     "MAX_BATCH_ITEMS",
     "BatchItem",
     "Operation",
+    "audit_view",
     "edit_of",
     "explanation_view",
     "full_view",
@@ -289,6 +292,7 @@ def full_view(details: TokenDetails, now_us: int) -> dict[str, Any]:
         "updated_at": rfc3339(token.updated_at_us),
         "created_by": token.created_by,
         "last_access_ip": token.last_access_ip,
+        **({} if token.fault is None else {"fault": token.fault}),
         "secrets": [_secret_view(secret) for secret in details.secrets],
         "usage": {
             "total": _counts_view(details.usage.total),
@@ -316,6 +320,39 @@ def _secret_view(secret: Secret) -> dict[str, Any]:
         "last_access_ip": secret.last_access_ip,
         "uses": secret.uses,
     }
+
+
+def audit_view(page: Page[AuditEntry], query: AuditQuery) -> dict[str, Any]:
+    """Give a page of the audit, with what was found."""
+    return {
+        "entries": [
+            {
+                "sequence": entry.sequence,
+                "at": rfc3339(entry.at_us),
+                "actor": entry.actor,
+                "actor_id": entry.actor_id,
+                "address": entry.address,
+                "action": entry.action,
+                "token": entry.token_name,
+                "token_id": entry.token_id,
+                "detail": _detail(entry.detail),
+            }
+            for entry in page.rows
+        ],
+        "query": {
+            "found": page.found,
+            "length": len(page.rows),
+            "offset": query.offset,
+            "total": page.total,
+        },
+    }
+
+
+def _detail(text: str | None) -> Any:
+    try:
+        return None if text is None else orjson.loads(text)
+    except orjson.JSONDecodeError:  # somebody else wrote it; `reductauth audit verify` tells
+        return text
 
 
 def explanation_view(explanation: Explanation) -> dict[str, Any]:

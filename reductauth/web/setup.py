@@ -20,6 +20,7 @@ from reductauth.counts import Counts
 from reductauth.disabled import DisabledRegistry
 from reductauth.errors import ConfigurationError, StoreUnavailableError
 from reductauth.housekeeping import Housekeeper
+from reductauth.refusals import RefusalMeter
 from reductauth.registry import TokenRegistry
 from reductauth.settings import Settings
 from reductauth.sqlite import SqliteStore
@@ -102,7 +103,8 @@ async def _running(
             raise ConfigurationError([f"{settings.auth_folder}: {error}"]) from None
         usage = UsageMeter(store)
         authenticator = Authenticator(store, store.key)
-        gate = StoreGate(authenticator, usage, settings)
+        refusals = RefusalMeter(store, clock)
+        gate = StoreGate(authenticator, usage, refusals, settings)
         _logger.info("authentication is on folder=%s", settings.auth_folder)
 
         def counts() -> Counts:
@@ -116,8 +118,10 @@ async def _running(
                 authenticator.cached_values,
             )
 
-        housekeeper = Housekeeper(store, clock, settings.usage_days, settings.ended_token_days)
-        tasks = [asyncio.create_task(usage.run()), asyncio.create_task(housekeeper.run())]
+        housekeeper = Housekeeper(
+            store, clock, settings.usage_days, settings.ended_token_days, settings.audit_days
+        )
+        tasks = [asyncio.create_task(one.run()) for one in (usage, refusals, housekeeper)]
         try:
             yield Auth(gate, registry, clock, store.is_writable, counts)
         finally:
@@ -126,5 +130,6 @@ async def _running(
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
             await usage.flush()
+            await refusals.flush(whole=True)
     finally:
         await store.close()

@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 import pytest
 
 from reductauth.actor import Actor
+from reductauth.audit import AuditAction
 from reductauth.details import NOT_USED, TokenDetails, UsageCounts, UsageTotals
 from reductauth.errors import StoreUnavailableError
 from reductauth.networks import NetworkList
@@ -287,11 +288,12 @@ class StoreContract(ABC):
 
         def kept(transaction: Transaction) -> None:
             transaction.add(token)
-            transaction.audit(NOW_US, Actor.environment(), "create", token)
-            transaction.audit(NOW_US, Actor.environment(), "edit", token)
+            transaction.audit(NOW_US, Actor.environment(), AuditAction.CREATE, token)
+            transaction.audit(NOW_US, Actor.environment(), AuditAction.EDIT, token)
+            transaction.audit(NOW_US, Actor.environment(), AuditAction.DENIED)  # nothing of a token
 
         def undone(transaction: Transaction) -> None:
-            transaction.audit(NOW_US, Actor.environment(), "delete", token)
+            transaction.audit(NOW_US, Actor.environment(), AuditAction.DELETE, token)
             raise RuntimeError
 
         assert (store.counts().changes, store.counts().errors) == ({}, 0)
@@ -946,7 +948,7 @@ class StoreContract(ABC):
             await store.change(methodcaller("add_secret", f"id-of-{name}", digest_of(f"new-{name}"), NOW_US))
         generation = store.generation()
         removed = [await store.change(lambda t: t.remove_ended_secrets(NOW_US, 1)) for _ in range(3)]
-        assert removed == [1, 1, 0]
+        assert [[token.name for token in tokens] for tokens in removed] == [["a"], ["b"], []]
         assert store.generation() != generation
         left = [await store.find(digest_of(f"old-{name}")) is not None for name in "abc"]
         assert left == [False, False, True]

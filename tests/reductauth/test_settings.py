@@ -259,12 +259,14 @@ def test_every_fault_is_told_at_once() -> None:
 def test_days() -> None:
     """Usage is kept by day for 400 days, and ended tokens for good, unless a deployment says otherwise."""
     default = Settings.from_environment({})
-    assert (default.usage_days, default.ended_token_days) == (400, None)
-    given = Settings.from_environment({"RS_USAGE_DAYS": "1", "RS_ENDED_TOKEN_DAYS": "36500"})
-    assert (given.usage_days, given.ended_token_days) == (1, 36_500)
+    assert (default.usage_days, default.ended_token_days, default.audit_days) == (400, None, None)
+    given = Settings.from_environment(
+        {"RS_USAGE_DAYS": "1", "RS_ENDED_TOKEN_DAYS": "36500", "RS_AUDIT_DAYS": "90"}
+    )
+    assert (given.usage_days, given.ended_token_days, given.audit_days) == (1, 36_500, 90)
 
 
-@pytest.mark.parametrize("variable", ["RS_USAGE_DAYS", "RS_ENDED_TOKEN_DAYS"])
+@pytest.mark.parametrize("variable", ["RS_USAGE_DAYS", "RS_ENDED_TOKEN_DAYS", "RS_AUDIT_DAYS"])
 @pytest.mark.parametrize("given", ["", "0", "-1", "36501", "1.0", "+1", " 1", "1_0", "1e2", "many", "9" * 30])
 def test_days_that_are_refused(variable: str, given: str) -> None:
     """Only whole numbers of days that a calendar can hold; zero days would be a trap."""

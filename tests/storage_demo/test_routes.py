@@ -56,6 +56,8 @@ CALLS = {
     "POST /api/v1/me/rotate": ("POST", "/api/v1/me/rotate", '{"grace_seconds": 60}', 200),
     "GET /api/v1/openapi.json": ("GET", "/api/v1/openapi.json", None, 200),
     "HEAD /api/v1/openapi.json": ("HEAD", "/api/v1/openapi.json", None, 200),
+    "GET /api/v1/audit": ("GET", "/api/v1/audit?limit=2", None, 200),
+    "HEAD /api/v1/audit": ("HEAD", "/api/v1/audit?action=create", None, 200),
     "GET /api/v1/tokens": ("GET", "/api/v1/tokens", None, 200),
     "HEAD /api/v1/tokens": ("HEAD", "/api/v1/tokens", None, 200),
     "GET /api/v1/tokens/{token_name}": ("GET", "/api/v1/tokens/worker", None, 200),

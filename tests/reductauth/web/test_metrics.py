@@ -36,7 +36,8 @@ REASONS = {
 }
 ACTIONS = {
     *("create", "edit", "activate", "deactivate", "rotate", "revoke", "delete"),
-    *("bootstrap", "provision", "bucket_renamed", "bucket_removed", "other"),
+    *("bootstrap", "provision", "restore", "clean_up", "carry_over"),
+    *("bucket_renaming", "bucket_removing", "bucket_settled", "bucket_renamed", "bucket_removed"),
 }
 NAMES = {
     *(f"reductauth_decisions_total/{result}/{reason}" for result, of in REASONS.items() for reason in of),

@@ -43,6 +43,7 @@ CALLS: dict[str, tuple[str, str | None]] = {
     "GET /tokens/{token_name}/check": ("/tokens/worker/check?action=full_access", None),
     "POST /tokens/{token_name}/rotate": ("/tokens/worker/rotate", "{}"),
     "POST /tokens/{token_name}/revoke": ("/tokens/worker/revoke", "{}"),
+    "GET /audit": ("/audit", None),
     "GET /openapi.json": ("/openapi.json", None),
 }
 BATCH = "POST /tokens/$batch"
@@ -55,6 +56,14 @@ WITH_BODY = {operation for operation in CALLS if operation.startswith(("POST", "
 # Further answers of each operation to full access: path, body, status. `init-token` is provisioned, `ended`
 # revoked, `late` expired.
 FURTHER: list[tuple[str, str, str | None, int]] = [
+    (
+        "GET /audit",
+        "/audit?token=worker&actor=init-token&action=create,delete&limit=3&sort=sequence",
+        None,
+        200,
+    ),
+    ("GET /audit", "/audit?from=2030-01-01T00:00:00Z&to=2030-02-01T00:00:00Z&offset=1", None, 200),
+    ("GET /audit", "/audit?action=none", None, 422),
     ("GET /me", "/me?view=full", None, 200),
     ("GET /me", "/me?view=brief", None, 422),
     ("POST /me/rotate", "/me/rotate", '{"grace_seconds": 60}', 200),
@@ -231,7 +240,7 @@ async def test_every_route_is_described_and_no_other(root: Caller) -> None:
     routes = {
         (route.method, route.path.removeprefix(API), route.policy)
         for route in golden_routes()
-        if route.path.startswith((f"{API}/tokens", f"{API}/me", f"{API}/openapi.json"))
+        if route.path.startswith((f"{API}/tokens", f"{API}/me", f"{API}/audit", f"{API}/openapi.json"))
     }
     heads = {route for route in routes if route[0] == "HEAD"}
     assert {("GET", path, policy) for _, path, policy in heads} < routes
@@ -302,6 +311,7 @@ async def test_a_tour_of_all_answers(
 
 
 PARAMETERS = {
+    "GET /audit": "token actor action from to sort limit offset",
     "GET /me": "view",
     "GET /tokens": "search id bucket access status sort limit offset view",
     "GET /tokens/{token_name}": "view",
