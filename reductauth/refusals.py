@@ -48,7 +48,10 @@ class RefusalMeter:
         """Flush every `FLUSH_INTERVAL_SECONDS`, until cancelled."""
         while True:
             await asyncio.sleep(FLUSH_INTERVAL_SECONDS)
-            await self.flush()
+            try:
+                await self.flush()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next flush may be better
+                _logger.error("refusals not written down error=%s", error)  # noqa: TRY400 - one line
 
     def deny(self, identity: Identity, now_us: int) -> None:
         """Count a request for what needs full access, by a token that has it not. No I/O."""

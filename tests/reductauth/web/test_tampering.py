@@ -5,6 +5,7 @@ Everything is done with sqlite3 in the file of a running server.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sqlite3
 from collections.abc import Callable
@@ -69,6 +70,16 @@ async def move_counter(root: Caller) -> None:
 async def status(caller: Caller) -> int:
     """How a value is answered."""
     return (await caller("GET", "/api/v1/me")).status
+
+
+async def cleaned_up(folder: Path) -> None:
+    """Return when the server has forgotten the values whose grace is over."""
+    async with asyncio.timeout(20):
+        while True:
+            with closing(sqlite3.connect(folder / "auth/auth.db")) as registry:
+                if not registry.execute("SELECT 1 FROM secrets WHERE expires_at_us IS NOT NULL").fetchall():
+                    return
+            await asyncio.sleep(0.02)
 
 
 async def fault(root: Caller, name: str) -> str | None:
@@ -271,7 +282,8 @@ async def test_no_change_makes_it_good(serve: Serve, tmp_path: Path, now: Now) -
             assert (answer.status, answer.headers["x-reduct-error"]) == (409, CONFLICT.format(verb=verb))
         holder = holder.using((await fresh.json())["value"])
         now.pass_seconds(61)
-    async with serve() as root:  # the start cleans up
+    async with serve() as root:
+        await cleaned_up(tmp_path)
         holder = Caller(root.client, holder.value)
         assert await status(holder) == 401
         assert await fault(root, "holder") == ALTERED
