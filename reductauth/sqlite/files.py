@@ -142,9 +142,7 @@ class RegistryFolder:
 
         Raises `ConfigurationError` for a folder or file that is a symbolic link, not ours, or open to others.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            self.path.mkdir(mode=0o700)
+        _make_folder(self.path, 0o700)
         faults = _ownership_faults(self.path, stat.S_ISDIR, "folder")
         if not faults:
             for entry in sorted(self.path.iterdir()):
@@ -226,6 +224,7 @@ class RegistryFolder:
         finally:
             connection.close()
         _sync(path)
+        _sync(self.path)  # before the key: a key without any database is one whose registry was lost
 
     def _write_key(self, key: RegistryKey) -> None:
         replace_file(self.key_file, key.to_hex().encode() + b"\n")
@@ -233,6 +232,7 @@ class RegistryFolder:
     def _finish(self) -> None:
         self.unfinished_database.rename(self.database)
         _sync(self.path)
+        _sync(self.path.parent)  # a start that was killed may have made the folder, and not have come to this
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -245,6 +245,15 @@ def replace_file(path: Path, content: bytes) -> None:
         os.fsync(descriptor)
     new.rename(path)
     _sync(path.parent)
+
+
+def _make_folder(path: Path, mode: int = 0o777) -> None:
+    """Make a folder and what is missing above it; a power cut does not take them away with all that is in them."""
+    if not path.parent.is_dir():
+        _make_folder(path.parent)
+    with contextlib.suppress(FileExistsError):
+        path.mkdir(mode)
+        _sync(path.parent)
 
 
 def _sync(path: Path) -> None:
