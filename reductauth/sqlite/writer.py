@@ -165,7 +165,7 @@ class Writer:
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             if not _is_harmless(error):
-                self._fail(f"commit failed: {error}")
+                self._stop(error)
             raise
 
     def _commit_and_publish(self) -> None:
@@ -182,10 +182,24 @@ class Writer:
                     self._roll_back()
                     self._generation.publish(before)
                 else:
-                    # The commit may or may not be on disk. Odd, the counter makes every reader look there.
-                    self._fail(f"commit failed: {error}")
+                    self._stop(error)
                 raise
             self._generation.publish(even)
+
+    def _stop(self, error: sqlite3.Error) -> None:
+        """Keep nothing any more: the commit may or may not be on disk, and a disk that failed once is not trusted.
+
+        What it wrote may lie whole in SQLite's log, only not synced, and the next start would take it for kept. So a
+        change that means nothing is written over it.
+        """
+        self._fail(f"commit failed: {error}")
+        self._roll_back()
+        try:
+            self._connection.execute(_NEXT_GENERATION, (0,)).fetchone()
+        except sqlite3.Error as second:
+            _logger.critical(
+                "what was refused can't be taken back error=%s; it may be there after the restart", second
+            )
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:

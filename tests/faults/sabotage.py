@@ -118,7 +118,7 @@ def _go_on_after_a_failed_commit() -> None:
 
 def _keep_changes_that_failed() -> None:
     """Leave in the log what a commit wrote that failed."""
-    Writer._take_back = lambda self: None  # type: ignore[method-assign]
+    Writer._stop = lambda self, error: self._fail(str(error))  # type: ignore[method-assign]
 
 
 def _answer_500() -> None:
