@@ -63,7 +63,7 @@ class Writer:
         self._generation = generation
         self._key_id = key_id
         self._owner = owner
-        self._inodes = {path: _inode(path) for path in folder.live_files()}
+        self._files = {path: _inode_and_size(path) for path in folder.live_files()}
         self._queue: queue.SimpleQueue[_Change | None] = queue.SimpleQueue()
         self._failure: str | None = None
         self._door = threading.Lock()
@@ -208,10 +208,12 @@ class Writer:
 
     def _check_in_place(self) -> None:
         """Refuse to keep, or to acknowledge, what goes to files that the next start will not find."""
-        for path, inode in self._inodes.items():
-            if _inode(path) != inode:
-                self._fail(f"{path} was removed or replaced while the server runs")
+        for path, (inode, size) in self._files.items():
+            found = _inode_and_size(path)
+            if found[0] != inode or found[1] < size:  # none of them gets shorter by itself
+                self._fail(f"{path} was removed, replaced or cut short while the server runs")
                 raise StoreUnavailableError
+            self._files[path] = found
 
     def _fail(self, reason: str) -> None:
         self._failure = reason
@@ -221,11 +223,12 @@ class Writer:
         )
 
 
-def _inode(path: Path) -> int | None:
+def _inode_and_size(path: Path) -> tuple[int | None, int]:
     try:
-        return path.lstat().st_ino
+        status = path.lstat()
     except OSError:
-        return None
+        return None, 0
+    return status.st_ino, status.st_size
 
 
 def _is_harmless(error: sqlite3.Error) -> bool:

@@ -17,7 +17,7 @@ from aiohttp import ClientError, ClientSession
 from tests.faults.history import CHANGES, Change, TokenHistory
 from tests.servers import ROOT_VALUE
 
-__all__ = ["Clients", "bearer", "books", "check_integrity", "status_of", "views"]
+__all__ = ["Clients", "bearer", "books", "check_integrity", "create", "status_of", "views"]
 
 _TOKENS_OF_A_CLIENT = 4
 _NOTHING = frozenset({"init-token"})
@@ -32,6 +32,15 @@ async def status_of(session: ClientSession, value: str) -> int:
     """What a value's holder gets."""
     async with session.get("/api/v1/me", headers=bearer(value)) as response:
         return response.status
+
+
+async def create(session: ClientSession, name: str) -> str:
+    """Create a token that may write to bucket `b`, and return its value."""
+    async with session.post(
+        f"/api/v1/tokens/{name}", headers=bearer(ROOT_VALUE), json={"write": ["b"]}
+    ) as response:
+        assert response.status == 200, response.status
+        return str((await response.json())["value"])
 
 
 async def views(session: ClientSession) -> dict[str, dict[str, Any]]:

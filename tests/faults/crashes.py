@@ -13,15 +13,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.clients import Clients
-from tests.faults.disk import Disk, PowerCut
-from tests.faults.forking import Forks
+from aiohttp import ClientError, ClientSession
 
-__all__ = ["Figures", "killed", "without_power", "without_power_at_first"]
+from tests.faults.clients import Clients, bearer, create, status_of, views
+from tests.faults.disk import Disk, PowerCut
+from tests.faults.forking import ROOT_VALUE, Forks
+
+__all__ = ["Figures", "killed", "survived", "without_power", "without_power_at_first"]
 
 _CLIENTS = 8
 _LONGEST_WORK_SECONDS = 0.25
 _LONGEST_START_SECONDS = 0.06
+_LONGEST_REVOCATION_SECONDS = 0.05
 _ROUNDS_OF_A_REGISTRY = 50
 
 
@@ -152,6 +155,46 @@ async def without_power_at_first(
         server.end()
         figures.add(clients)
     return figures
+
+
+async def survived(
+    forks: Forks, folder: Path, rounds: int, chance: random.Random, sabotage: str | None = None
+) -> Figures:
+    """Of two servers one is killed while it revokes tokens that the other has in its cache."""
+    figures = Figures()
+    survivor = forks.start(folder)
+    async with ClientSession(survivor.url) as session:
+        for number in range(rounds):
+            values = {f"token{number}-{index}": "" for index in range(_CLIENTS)}
+            for name in values:
+                values[name] = await create(session, name)
+                assert await status_of(session, values[name]) == 200
+            victim = forks.start(folder, sabotage=sabotage)
+            async with ClientSession(victim.url) as doomed:
+                revoking = [asyncio.ensure_future(_is_revoked(doomed, name)) for name in values]
+                await asyncio.wait(revoking, timeout=chance.uniform(0, _LONGEST_REVOCATION_SECONDS))
+                victim.end()
+                told = dict(zip(values, await asyncio.gather(*revoking), strict=True))
+            figures.crashes += 1
+            figures.inside_an_open_change += not all(told.values())
+            figures.acknowledged += sum(told.values())
+            present = await views(session)
+            for name, value in values.items():
+                is_revoked = present[name]["status"] == "revoked"
+                figures.happened_unacknowledged += is_revoked and not told[name]
+                assert is_revoked or not told[name]
+                assert await status_of(session, value) == (401 if is_revoked else 200)
+    survivor.end()
+    return figures
+
+
+async def _is_revoked(session: ClientSession, name: str) -> bool:
+    try:
+        async with session.post(f"/api/v1/tokens/{name}/revoke", headers=bearer(ROOT_VALUE)) as response:
+            assert response.status == 200
+            return True
+    except ClientError:
+        return False
 
 
 async def _work_until_killed(

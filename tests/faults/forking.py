@@ -71,6 +71,10 @@ class ForkedServer:
         assert self.status is not None
         return self.status
 
+    def stop(self) -> int:
+        """Ask it to stop, and wait; return the exit status."""
+        return self.end(signal.SIGTERM)
+
 
 class Forks:
     """The process that forks servers, with the disk's layer preloaded."""
@@ -129,18 +133,16 @@ class Forks:
         assert server.wait_until_listening(), server.log
         return server
 
-    def start_refused(self, folder: Path, disk: Disk | None = None) -> str:
+    def start_refused(self, folder: Path, sabotage: str | None = None) -> str:
         """Fork a server that must refuse to start; return what it logged."""
-        server = self.begin(folder, disk)
+        server = self.begin(folder, sabotage=sabotage)
         assert not server.wait_until_listening(), server.log
         assert server.status == 1, (server.status, server.log)
         return server.log
 
     def close(self) -> None:
         """End it, and the servers that are left."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(_PATIENCE_SECONDS)
+        self._process.communicate(timeout=_PATIENCE_SECONDS)
 
 
 def _serve(order: dict[str, Any]) -> None:
@@ -157,7 +159,7 @@ def _serve(order: dict[str, Any]) -> None:
         SABOTAGES[order["sabotage"]]()
     from storage_demo.__main__ import main  # noqa: PLC0415 - after the layer is in place
 
-    main(args=[], prog_name="storage-demo")
+    main(args=[], prog_name="storage-demo")  # ends with SystemExit, as any process of it does
 
 
 def _reaped(pid: int, *, block: bool) -> int | None:
@@ -179,13 +181,7 @@ def _take_orders() -> None:
         else:
             answer = os.fork()
             if answer == 0:
-                status = 1
-                try:
-                    _serve(order)
-                except SystemExit as end:
-                    status = end.code if isinstance(end.code, int) else 0
-                finally:
-                    os._exit(status)
+                _serve(order)
             living.add(answer)
         print(json.dumps(answer), flush=True)  # noqa: T201 - the answer
     for pid in living:
