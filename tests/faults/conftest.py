@@ -28,5 +28,5 @@ def chance(request: pytest.FixtureRequest) -> random.Random:
     seed = request.config.getoption("seed")
     if seed is None:
         seed = random.SystemRandom().randrange(10**9)
-    print(f"--seed {seed}")  # noqa: T201 - pytest shows it when the test fails
+    print(f"--seed {seed}")
     return random.Random(seed)

@@ -165,10 +165,11 @@ async def survived(
     survivor = forks.start(folder)
     async with ClientSession(survivor.url) as session:
         for number in range(rounds):
-            values = {f"token{number}-{index}": "" for index in range(_CLIENTS)}
-            for name in values:
-                values[name] = await create(session, name)
-                assert await status_of(session, values[name]) == 200
+            values = {}
+            for index in range(_CLIENTS):
+                name = f"token{number}-{index}"
+                value = values[name] = await create(session, name)
+                assert await status_of(session, value) == 200
             victim = forks.start(folder, sabotage=sabotage)
             async with ClientSession(victim.url) as doomed:
                 revoking = [asyncio.ensure_future(_is_revoked(doomed, name)) for name in values]

@@ -62,7 +62,7 @@ class Disk:
         """Let everything succeed; return how many operations had failed."""
         _, _, failed, *_ = _CONTROL.unpack(self._map[:])
         self._map[:] = bytes(_CONTROL.size)
-        return failed
+        return int(failed)
 
     def position(self) -> int:
         """How far the journal has come: what happened by then is in it."""

@@ -155,9 +155,7 @@ class TokenHistory:
 
     def is_open(self, at: float) -> bool:
         """Whether a change is under way at a moment."""
-        return any(
-            step.sent_at <= at and (step.told_at is None or at < step.told_at) for step in self.steps
-        )
+        return any(step.sent_at <= at and (step.told_at is None or at < step.told_at) for step in self.steps)
 
     def possible(self, crashed_at: float) -> list[Life]:
         """What the token may be after a crash."""

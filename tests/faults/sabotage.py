@@ -17,6 +17,7 @@ import reductauth.sqlite.files
 import reductauth.sqlite.store
 from reductauth.errors import StoreUnavailableError
 from reductauth.sqlite.generation import Generation
+from reductauth.sqlite.transaction import SqliteTransaction
 from reductauth.sqlite.writer import _NEXT_GENERATION, Writer, _Change
 
 __all__ = ["SABOTAGES"]
@@ -56,7 +57,7 @@ def _answer_before_the_commit() -> None:
     publish, attempt_inner = Writer._commit_and_publish, Writer._attempt
     Writer._commit_and_publish = commit  # type: ignore[method-assign]
     Writer._attempt = attempt  # type: ignore[method-assign]
-    _Change.tell = _once(_Change.tell)  # type: ignore[method-assign]
+    _Change.tell = _once(_Change.tell)  # type: ignore[assignment, method-assign]
 
 
 def _once(tell: Callable[[_Change], None]) -> Callable[[_Change], None]:
@@ -90,9 +91,8 @@ def _two_commits_for_a_change() -> None:
         self._connection.execute("SAVEPOINT change")
         audit_inner(self, *arguments)
 
-    transaction = reductauth.sqlite.writer.SqliteTransaction
-    audit_inner = transaction.audit
-    transaction.audit = audit  # type: ignore[method-assign]
+    audit_inner = SqliteTransaction.audit
+    SqliteTransaction.audit = audit  # type: ignore[assignment, method-assign]
 
 
 def _no_sync_of_folders() -> None:
@@ -108,7 +108,8 @@ def _no_sync_of_folders() -> None:
 
 def _no_sync_of_files() -> None:
     """Move a file in place before its content is on the disk."""
-    reductauth.sqlite.files.os = SimpleNamespace(**{**vars(os), "fsync": lambda descriptor: None})  # type: ignore[assignment]
+    without = SimpleNamespace(**{**vars(os), "fsync": lambda descriptor: None})
+    reductauth.sqlite.files.os = without  # type: ignore[assignment, attr-defined]
 
 
 def _go_on_after_a_failed_commit() -> None:

@@ -20,7 +20,7 @@ def rounds(request: pytest.FixtureRequest) -> int:
 async def test_killed(forks: Forks, tmp_path: Path, rounds: int, chance: random.Random) -> None:
     """SIGKILL while many clients create, edit, rotate, revoke and delete tokens."""
     figures = await crashes.killed(forks, tmp_path, rounds, chance)
-    print(figures)  # noqa: T201 - the figures are the point
+    print(figures)
     assert figures.crashes >= rounds
     assert figures.inside_an_open_change > rounds // 2  # else the kills missed what they are for
 
@@ -28,7 +28,7 @@ async def test_killed(forks: Forks, tmp_path: Path, rounds: int, chance: random.
 async def test_without_power(forks: Forks, tmp_path: Path, rounds: int, chance: random.Random) -> None:
     """The same, on a disk that forgets what was not synced, or keeps any part of it."""
     figures = await crashes.without_power(forks, tmp_path, rounds, chance)
-    print(figures)  # noqa: T201
+    print(figures)
     assert figures.inside_an_open_change > rounds // 4
 
 
@@ -37,12 +37,12 @@ async def test_without_power_at_first(
 ) -> None:
     """The power goes in the first start, or right after the first answer."""
     figures = await crashes.without_power_at_first(forks, tmp_path, rounds, chance)
-    print(figures)  # noqa: T201
+    print(figures)
     assert figures.during_start > rounds // 4
 
 
 async def test_a_survivor(forks: Forks, tmp_path: Path, rounds: int, chance: random.Random) -> None:
     """Of two servers on one registry one is killed while it revokes: the other goes by what is on the disk."""
     figures = await crashes.survived(forks, tmp_path, rounds, chance)
-    print(figures)  # noqa: T201
+    print(figures)
     assert figures.inside_an_open_change > 0

@@ -40,7 +40,12 @@ ROUTES: dict[str, Request] = {
     "many at once": (
         "POST",
         "/tokens/$batch",
-        {"items": [{"op": "edit", "name": "{t}", "patch": {"description": "x"}}, {"op": "revoke", "name": "{t}"}]},
+        {
+            "items": [
+                {"op": "edit", "name": "{t}", "patch": {"description": "x"}},
+                {"op": "revoke", "name": "{t}"},
+            ]
+        },
     ),
 }
 
@@ -135,7 +140,11 @@ def shape_of(state: dict[str, Any], name: str) -> Any:
     return [
         view
         and {
-            **{key: value for key, value in view.items() if key not in {"id", "name", "created_at", "updated_at"}},
+            **{
+                key: value
+                for key, value in view.items()
+                if key not in {"id", "name", "created_at", "updated_at"}
+            },
             **{key: view[key] is not None for key in ("expires_at", "revoked_at")},
             "secrets": [expires_at is None for _, expires_at in view["secrets"]],
         }
@@ -150,7 +159,7 @@ def is_refused(answer: tuple[int, str | None, Any]) -> bool:
     return status == 503 and retry_after is not None and int(retry_after) >= 1
 
 
-async def sweep(  # noqa: PLR0917
+async def sweep(
     forks: Forks,
     folder: Path,
     request: Request,
@@ -195,14 +204,14 @@ async def test_a_sync_fails(forks: Forks, tmp_path: Path, request_: Request) -> 
 
 
 @pytest.mark.parametrize("request_", [pytest.param(r, id=name) for name, r in ROUTES.items()])
-async def test_the_nth_operation_fails(
-    forks: Forks, tmp_path: Path, request_: Request, every: int
-) -> None:
+async def test_the_nth_operation_fails(forks: Forks, tmp_path: Path, request_: Request, every: int) -> None:
     """An I/O error in the middle of a change: refused, and nothing of it anywhere."""
     assert await sweep(forks, tmp_path, request_, FAULTS["I/O error"], every=every) >= 5
 
 
-@pytest.mark.parametrize("fault", [pytest.param(f, id=name) for name, f in FAULTS.items() if name != "I/O error"])
+@pytest.mark.parametrize(
+    "fault", [pytest.param(f, id=name) for name, f in FAULTS.items() if name != "I/O error"]
+)
 async def test_other_faults(forks: Forks, tmp_path: Path, fault: DiskFault, every: int) -> None:
     """A disk that is full, read-only or gone, for a moment or for good."""
     assert await sweep(forks, tmp_path, ROUTES["rotate"], fault, every=every) >= 5
@@ -211,7 +220,7 @@ async def test_other_faults(forks: Forks, tmp_path: Path, fault: DiskFault, ever
 @pytest.fixture
 def every(request: pytest.FixtureRequest) -> int:
     """With a hundred rounds each operation fails in its turn; with fewer, every so many."""
-    return max(1, 100 // request.config.getoption("rounds"))
+    return max(1, 100 // int(request.config.getoption("rounds")))
 
 
 STARTS = {"first": False, "later": True}

@@ -114,7 +114,9 @@ async def prepared(forks: Forks, folder: Path) -> dict[str, str]:
     return values
 
 
-async def refuse(forks: Forks, folder: Path, tamper: Tamper, message: str, sabotage: str | None = None) -> None:
+async def refuse(
+    forks: Forks, folder: Path, tamper: Tamper, message: str, sabotage: str | None = None
+) -> None:
     values = await prepared(forks, folder)
     auth = folder / "data" / "auth"
     shutil.copytree(auth, folder / "sound")
@@ -170,7 +172,9 @@ async def while_running(forks: Forks, folder: Path, tamper: Tamper, sabotage: st
         for name in ("late", "lately-doomed"):
             values[name] = await create(session, name)
             assert await status_of(session, values[name]) == 200
-        async with session.post("/api/v1/tokens/lately-doomed/revoke", headers=bearer(ROOT_VALUE)) as response:
+        async with session.post(
+            "/api/v1/tokens/lately-doomed/revoke", headers=bearer(ROOT_VALUE)
+        ) as response:
             assert response.status == 200
         tamper(folder / "data" / "auth")
         for name in ("doomed", "lately-doomed"):
