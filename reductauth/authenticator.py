@@ -44,12 +44,12 @@ class _Remembered:
         "last_access_us",
     )
 
-    def __init__(self, digest: bytes, found: Found, generation: int, address: str | None) -> None:
+    def __init__(self, digest: bytes, found: Found, generation: int) -> None:
         token, secret = found.token, found.secret
         self.digest = digest
         self.found = found
         self.generation = generation
-        self.identity = Identity(token, secret.secret_id, address)
+        self.identity = Identity(token, secret.secret_id)
         self.last_access_us = token.last_access_us or 0
         if (
             token.allowlist
@@ -75,6 +75,15 @@ class Authenticator:
         self._digest = key.digest
         self._cache_size = cache_size
         self._cache: dict[int, _Remembered] = {}
+        self.hits = 0
+        """Values that were remembered, and still true."""
+        self.misses = 0
+        """Values that the store was asked for."""
+
+    @property
+    def cached_values(self) -> int:
+        """How many values are remembered."""
+        return len(self._cache)
 
     def recall(self, value: str, address: str | None, now_us: int) -> Identity | InvalidTokenError | None:
         """Return the caller if `value` is remembered, good at `now_us`, and was last presented from `address`.
@@ -92,6 +101,7 @@ class Authenticator:
         ):
             identity = remembered.identity
             if identity.address == address:
+                self.hits += 1
                 return identity
         return None
 
@@ -109,9 +119,12 @@ class Authenticator:
         place = hash(value)
         remembered = self._cache.get(place)
         if remembered is None or remembered.generation != generation or remembered.digest != digest:
-            remembered = await self._look_up(place, digest, generation, address)
+            self.misses += 1
+            remembered = await self._look_up(place, digest, generation)
             if remembered is None:
                 return InvalidTokenError()
+        else:
+            self.hits += 1
         if remembered.good_from_us <= now_us < remembered.good_until_us:
             identity = remembered.identity
             if identity.address != address:
@@ -119,16 +132,14 @@ class Authenticator:
             return identity
         return await self._decide(remembered, address, now_us)
 
-    async def _look_up(
-        self, place: int, digest: bytes, generation: int, address: str | None
-    ) -> _Remembered | None:
+    async def _look_up(self, place: int, digest: bytes, generation: int) -> _Remembered | None:
         cache = self._cache
         previous = cache.get(place)
         found = await self._store.find(digest)
         if found is None:
             cache.pop(place, None)
             return None
-        remembered = _Remembered(digest, found, generation, address)
+        remembered = _Remembered(digest, found, generation)
         if previous is not None and previous.digest == digest:  # it may not be flushed yet
             remembered.last_access_us = max(remembered.last_access_us, previous.last_access_us)
         if generation % 2 == 0:
@@ -140,19 +151,17 @@ class Authenticator:
     async def _decide(
         self, remembered: _Remembered, address: str | None, now_us: int
     ) -> Identity | AuthenticationError:
-        token, secret = (
-            remembered.found.token.accessed(remembered.last_access_us, None),
-            remembered.found.secret,
-        )
+        found = remembered.found
+        token = found.token.accessed(remembered.last_access_us, None)
         if token.is_idle(now_us):
             # Another process may have seen it in the meantime, and a usage flush does not move the generation.
             fresh = await self._store.find(remembered.digest)
             if fresh is None:
                 return InvalidTokenError()
-            token = fresh.token
-        attempt = Attempt(token, secret, address, now_us)
+            found, token = fresh, fresh.token
+        attempt = Attempt(token, found.secret, address, now_us)
         failed = failed_check(attempt)
         if failed is not None:
             return failed.refusal(attempt)
         remembered.last_access_us = now_us
-        return Identity(token, secret.secret_id, address)
+        return Identity(found.token, found.secret.secret_id, address)

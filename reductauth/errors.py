@@ -8,7 +8,8 @@ AuthError
 │   ├── SeveralCredentialsError
 │   ├── InvalidTokenError
 │   ├── ExpiredTokenError
-│   └── AddressError
+│   ├── AddressError
+│   └── TooManyFailuresError
 ├── PermissionDeniedError       known, but may not
 ├── TokenNotFoundError
 ├── ConflictError               the registry's state forbids it
@@ -49,11 +50,17 @@ __all__ = [
     "StoreUnavailableError",
     "TokenExistsError",
     "TokenNotFoundError",
+    "TooManyFailuresError",
 ]
 
 
 class AuthError(Exception):
-    """Root of the tree; never raised itself."""
+    """Root of the tree; never raised itself.
+
+    `retry_after_seconds` is a fair pause where the same request may succeed later.
+    """
+
+    retry_after_seconds: int | None = None
 
 
 class ConfigurationError(AuthError):
@@ -126,6 +133,16 @@ class AddressError(AuthenticationError):
         )
 
 
+class TooManyFailuresError(AuthenticationError):
+    """The client's network has failed to authenticate too often of late. A valid value is never refused with it."""
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        super().__init__(retry_after_seconds)
+        self.retry_after_seconds = retry_after_seconds
+        unit = "second" if retry_after_seconds == 1 else "seconds"
+        self.message = f"Too many failed authentications, try again in {retry_after_seconds} {unit}"
+
+
 class PermissionDeniedError(AuthError):
     """The token is good, and may not do this."""
 
@@ -195,7 +212,7 @@ class BodyTooLargeError(InvalidInputError):
 
 
 class StoreUnavailableError(AuthError):
-    """The change was not kept, and nothing of it remains. `retry_after_seconds` is a fair pause."""
+    """The change was not kept, and nothing of it remains."""
 
     retry_after_seconds = 1
 

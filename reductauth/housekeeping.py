@@ -17,9 +17,11 @@ from reductauth.errors import LastAdministratorError
 from reductauth.periods import DAY_US, day_of
 from reductauth.store import TokenStore, Transaction
 
-__all__ = ["INTERVAL_SECONDS", "Housekeeper"]
+__all__ = ["INTERVAL_SECONDS", "PAUSE_SECONDS", "Housekeeper"]
 
 INTERVAL_SECONDS = 3_600.0
+PAUSE_SECONDS = 0.15
+"""Between two batches: longer than a process that waits for SQLite's lock sleeps (0.1 s), so that it comes in."""
 
 _BATCH_OF_COUNTERS = 1_000
 _BATCH_OF_TOKENS = 100
@@ -60,6 +62,7 @@ class Housekeeper:
                 done += found
                 if found < batch:
                     break
+                await asyncio.sleep(PAUSE_SECONDS)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next time may be better
             _logger.warning("not finished, tried again later: %s reason=%s", what, error)
         if done:

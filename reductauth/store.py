@@ -6,8 +6,8 @@ on disk before `change` returns; and from then on no process that shares the sto
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
@@ -17,7 +17,16 @@ from reductauth.periods import Span
 from reductauth.query import Page, TokenQuery
 from reductauth.token import Secret, Token
 
-__all__ = ["BucketIntent", "Found", "IntentKind", "Snapshot", "TokenStore", "Transaction", "UsageDelta"]
+__all__ = [
+    "BucketIntent",
+    "Found",
+    "IntentKind",
+    "Snapshot",
+    "StoreCounts",
+    "TokenStore",
+    "Transaction",
+    "UsageDelta",
+]
 
 T = TypeVar("T")
 
@@ -67,6 +76,16 @@ class UsageDelta:
     denied: int
     last_access_us: int | None
     last_access_ip: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreCounts:
+    """What a store has done in this process."""
+
+    changes: Mapping[str, int] = field(default_factory=dict)
+    """Changes of tokens that were kept, by the action that was written down for them."""
+    errors: int = 0
+    """Lookups, reads and changes that it could not do."""
 
 
 class Snapshot(Protocol):
@@ -218,6 +237,10 @@ class TokenStore(Protocol):
 
     def is_writable(self) -> bool:
         """Whether changes can be kept, as far as is known."""
+        ...
+
+    def counts(self) -> StoreCounts:
+        """What it has done so far."""
         ...
 
     def is_anothers(self, intent: BucketIntent) -> bool:

@@ -19,7 +19,7 @@ from reductauth.sqlite.generation import Generation
 from reductauth.sqlite.reader import SqliteSnapshot
 from reductauth.sqlite.transaction import SqliteTransaction
 from reductauth.sqlite.writer import Writer
-from reductauth.store import BucketIntent, Found, Snapshot, Transaction
+from reductauth.store import BucketIntent, Found, Snapshot, StoreCounts, Transaction
 
 __all__ = ["SqliteStore"]
 
@@ -52,6 +52,8 @@ class SqliteStore:
         self._suspended: frozenset[str] = frozenset()
         self._suspended_generation = -1
         self._is_closed = False
+        # One for each thread: adding is no single step.
+        self._failed_lookups = self._failed_reads = 0
 
     @classmethod
     def open(cls, path: Path, given_key: RegistryKey | None = None) -> Self:
@@ -106,6 +108,7 @@ class SqliteStore:
                 self._suspended_generation = generation
             found = reader.find(self._lookups, digest)
         except (sqlite3.Error, ValueError) as error:  # ValueError: the store was closed
+            self._failed_lookups += 1
             raise StoreUnavailableError from error
         if found is None or not self._suspended:
             return found
@@ -126,6 +129,7 @@ class SqliteStore:
             finally:
                 self._reads.execute("ROLLBACK")
         except sqlite3.Error as error:
+            self._failed_reads += 1
             raise StoreUnavailableError from error
 
     async def change(self, work: Callable[[Transaction], T]) -> T:
@@ -135,6 +139,11 @@ class SqliteStore:
     def is_writable(self) -> bool:
         """See `TokenStore.is_writable`."""
         return self._writer.is_keeping
+
+    def counts(self) -> StoreCounts:
+        """See `TokenStore.counts`."""
+        errors = self._failed_lookups + self._failed_reads + self._writer.failures
+        return StoreCounts(dict(self._writer.kept), errors)
 
     def is_anothers(self, intent: BucketIntent) -> bool:
         """See `TokenStore.is_anothers`."""

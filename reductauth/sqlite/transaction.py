@@ -57,6 +57,8 @@ class SqliteTransaction(SqliteSnapshot):
         self._key_id = key_id
         self.invalidates = False
         """Whether something about an existing token changed. Creations and usage do not count."""
+        self.actions: list[str] = []
+        """What was written down."""
 
     def token_by_digest(self, digest: bytes) -> Token | None:
         """The token that has this value, live or in its grace period."""
@@ -128,6 +130,7 @@ class SqliteTransaction(SqliteSnapshot):
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
             (at_us, actor.name, actor.token_id, actor.address, action, token.token_id, token.name),
         )
+        self.actions.append(action)
 
     def add_usage(self, deltas: Iterable[UsageDelta]) -> None:
         """Add counters and move last accesses forward."""

@@ -12,9 +12,10 @@ import logging
 import queue
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,6 +39,7 @@ class _Change:
     future: Future[Any]
     result: Any = None
     refusal: BaseException | None = None
+    actions: list[str] = field(default_factory=list)
 
     def tell(self) -> None:
         if self.refusal is None:
@@ -69,6 +71,10 @@ class Writer:
         self._door = threading.Lock()
         self._is_closed = False
         self._has_kept = True
+        self.kept: Counter[str] = Counter()
+        """Changes of tokens that were kept, by action."""
+        self.failures = 0
+        """Changes that could not be kept."""
         self._thread = threading.Thread(target=self._run, name="reductauth-writer", daemon=True)
         self._thread.start()
 
@@ -119,11 +125,14 @@ class Writer:
         except BaseException as error:  # noqa: BLE001 - the callers must hear, and the thread must live on
             _logger.error("changes not kept changes=%d error=%s", len(batch), error)  # noqa: TRY400 - one line
             self._has_kept = False
+            self.failures += len(batch)
             for change in batch:
                 change.future.set_exception(StoreUnavailableError())
         else:
             self._has_kept = True
             for change in batch:
+                if change.refusal is None:
+                    self.kept.update(change.actions)
                 change.tell()
 
     def _commit(self, batch: list[_Change]) -> None:
@@ -158,6 +167,7 @@ class Writer:
             change.refusal = RuntimeError(repr(refusal)) if isinstance(refusal, StopIteration) else refusal
             self._connection.execute("ROLLBACK TO change")
         self._connection.execute("RELEASE change")
+        change.actions = transaction.actions
         return transaction.invalidates and change.refusal is None
 
     def _commit_unpublished(self) -> None:

@@ -18,7 +18,7 @@ from reductauth.draft import MAX_INTEGER, TokenDraft
 from reductauth.edit import NOT_GIVEN, PermissionsEdit, TokenEdit
 from reductauth.errors import InvalidInputError
 from reductauth.explanation import Explanation
-from reductauth.networks import NetworkList
+from reductauth.networks import MAX_NETWORKS, NetworkList
 from reductauth.permissions import MAX_PATTERNS, Permissions, Role
 from reductauth.registry import MAX_GRACE_SECONDS, Minted
 from reductauth.times import parse_time, rfc3339
@@ -45,6 +45,25 @@ __all__ = [
 
 MAX_BATCH_ITEMS = 1_000
 
+_MAX_KEYS = 100
+"""Of one object: far more than any has, and few enough that looking at each of them holds nobody up."""
+
+_WORDS = {
+    "bool_type": "must be true or false",
+    "enum": "must be {expected}",
+    "extra_forbidden": "is not a known field",
+    "greater_than_equal": "must be at least {ge}",
+    "int_type": "must be an integer",
+    "less_than_equal": "must be at most {le}",
+    "list_type": "must be a list",
+    "missing": "is missing",
+    "model_type": "must be an object",
+    "string_type": "must be a string",
+    "too_long": "can have at most {max_length} entries",
+    "too_short": "must have at least {min_length} entry",
+}
+"""What pydantic finds, in words for those who know JSON but no classes of ours."""
+
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
@@ -54,6 +73,7 @@ def _microseconds(given: Any) -> Any:
 
 _Time = Annotated[int | None, BeforeValidator(_microseconds)]
 _Patterns = Annotated[list[str], Field(max_length=MAX_PATTERNS)]
+_Networks = Annotated[list[str], Field(max_length=MAX_NETWORKS)]
 
 
 class _Body(BaseModel):
@@ -72,7 +92,7 @@ class _PermissionsBody(_Body):
 class _FlatBody(_PermissionsBody):
     """`{full_access?, read?, write?, ip_allowlist?}`: what clients up to API 1.18 send."""
 
-    ip_allowlist: list[str] = []
+    ip_allowlist: _Networks = []
 
     def draft(self) -> TokenDraft:
         return TokenDraft(permissions=self.permissions_of(), allowlist=NetworkList.of(self.ip_allowlist))
@@ -88,7 +108,7 @@ class _NestedBody(_Body):
     valid_from: _Time = None
     expires_at: _Time = None
     ttl: Annotated[int, Field(ge=0, le=MAX_INTEGER)] | None = None
-    ip_allowlist: list[str] = []
+    ip_allowlist: _Networks = []
 
     def draft(self) -> TokenDraft:
         if self.permissions is not None and self.role is None:
@@ -137,7 +157,7 @@ class _EditBody(_Body):
     valid_from: _Time = _LEFT_OUT
     expires_at: _Time = _LEFT_OUT
     ttl: Annotated[int, Field(ge=0, le=MAX_INTEGER)] | None = _LEFT_OUT
-    ip_allowlist: list[str] | None = _LEFT_OUT
+    ip_allowlist: _Networks | None = _LEFT_OUT
 
     def edit(self) -> TokenEdit:
         given = self.model_fields_set
@@ -341,6 +361,10 @@ def _object(parsed: Any) -> dict[str, Any]:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(pairs) > _MAX_KEYS:
+        raise InvalidInputError(
+            f"Invalid body: an object can have at most {_MAX_KEYS} keys, got {len(pairs)}"
+        )
     fields = dict(pairs)
     if len(fields) != len(pairs):
         names = [name for name, _ in pairs]
@@ -355,9 +379,8 @@ def _validated(model: type[ModelT], fields: dict[str, Any]) -> ModelT:
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(str(part) for part in fault["loc"])
-        message = (
-            "is not a known field"
-            if fault["type"] == "extra_forbidden"
-            else str(fault["msg"]).removeprefix("Value error, ")
-        )
+        if fault["type"] in _WORDS:
+            message = _WORDS[fault["type"]].format_map(fault.get("ctx", {}))
+        else:
+            message = str(fault["msg"]).removeprefix("Value error, ")
         raise InvalidInputError(f"Invalid body: {where}: {message}") from None

@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from reductauth.actor import Actor
 from reductauth.details import NOT_USED, TokenDetails, UsageCounts, UsageTotals
 from reductauth.errors import StoreUnavailableError
 from reductauth.networks import NetworkList
@@ -279,6 +280,25 @@ class StoreContract(ABC):
         assert await store.read(lambda snapshot: snapshot.token_named("everything")) == EVERYTHING
         assert await store.change(lambda t: t.token_by_id("id-of-everything")) == EVERYTHING
         assert await store.change(lambda t: t.token_by_digest(digest_of("v"))) == EVERYTHING
+
+    async def test_counts_of_what_was_kept(self, store: TokenStore) -> None:
+        """What was written down is counted with its change; what was undone with its change is not."""
+        token = make_token("a")
+
+        def kept(transaction: Transaction) -> None:
+            transaction.add(token)
+            transaction.audit(NOW_US, Actor.environment(), "create", token)
+            transaction.audit(NOW_US, Actor.environment(), "edit", token)
+
+        def undone(transaction: Transaction) -> None:
+            transaction.audit(NOW_US, Actor.environment(), "delete", token)
+            raise RuntimeError
+
+        assert (store.counts().changes, store.counts().errors) == ({}, 0)
+        await store.change(kept)
+        with pytest.raises(RuntimeError):
+            await store.change(undone)
+        assert (store.counts().changes, store.counts().errors) == ({"create": 1, "edit": 1}, 0)
 
     async def test_what_is_not_there(self, store: TokenStore) -> None:
         """A name, an id or a digest that nobody has finds nothing; names are compared exactly."""

@@ -105,12 +105,21 @@ def test_no_live_value(secret: Secret | None, detail: str) -> None:
     assert failed.remedy(given_attempt) == "rotate it and use the new value"
 
 
+def test_a_value_in_its_period_of_grace() -> None:
+    """It works, and an administrator is told until when."""
+    given_attempt = attempt({}, replace(SECRET, expires_at_us=NOW_US + SECOND_US))
+    assert failed_check(given_attempt) is None
+    details = {check.name: check.detail(given_attempt) for check in CHECKS}
+    assert details["live value"] == "its value works until 2027-01-15T08:00:01.000000Z"
+
+
 def test_an_unknown_address() -> None:
     """Where an address matters it has to be known."""
     given_attempt = attempt({"allowlist": OFFICE}, address=None)
     failed = failed_check(given_attempt)
     assert failed is not None
     assert str(failed.refusal(given_attempt)) == "Client IP is required for this token"
+    assert failed.detail(given_attempt).endswith("; the client's address is unknown")
     assert failed.remedy(given_attempt) == "say which address the client has, or empty its ip_allowlist"
 
 

@@ -132,6 +132,26 @@ async def test_a_good_value(door: Door) -> None:
         assert answer.secret_id == found.secret.secret_id
 
 
+@pytest.mark.parametrize(
+    "fields", [{}, {"ttl_seconds": 10}, {"allowlist": NetworkList.of(["10.0.0.0/8"])}], ids=str
+)
+async def test_a_caller_is_told_by_value_and_address(door: Door, fields: dict[str, Any]) -> None:
+    """Of a token with two values: its record as it is kept, the one that was presented, and from where."""
+    await door.create("a")
+    for value in ("old", "new"):
+        await door.choose("a", value)
+    await door.edit("a", **fields)
+    for value, address in (
+        *(("old", "10.0.0.1"), ("old", "10.0.0.1"), ("old", "10.0.0.2"), ("new", "10.0.0.2")),
+        *(("new", "10.0.0.1"), ("old", "10.0.0.2"), ("old", "10.0.0.1")),
+    ):
+        found = await door.store.find(door.store.key.digest(value))
+        assert found is not None
+        answer = await door.authenticator.authenticate(value, address, NOW_US)
+        assert isinstance(answer, Identity)
+        assert answer == Identity(found.token, found.secret.secret_id, address)
+
+
 async def test_values_that_are_nobodys(door: Door) -> None:
     """Whatever is not exactly a value of a token is unknown."""
     value = await door.create("a")
@@ -179,7 +199,9 @@ async def test_mistyped_values_are_not_looked_up(door: Door) -> None:
     value = await door.create("a")
     for position in range(len(value) - 49, len(value)):
         wrong = "x" if value[position] != "x" else "y"
-        assert await door.knock(value[:position] + wrong + value[position + 1 :]) == INVALID
+        mistyped = value[:position] + wrong + value[position + 1 :]
+        assert isinstance(door.authenticator.recall(mistyped, None, NOW_US), InvalidTokenError)
+        assert await door.knock(mistyped) == INVALID
     assert door.store.finds == 0
     assert await door.knock(value) == "a"
 
@@ -486,6 +508,18 @@ async def test_a_warm_value_costs_no_lookup(door: Door, beside: Door) -> None:
     assert door.store.finds == 1
 
 
+async def test_a_warm_value_takes_the_short_way(door: Door) -> None:
+    """A value of any length that was let in a moment ago is recalled, from the address it came from."""
+    await door.create("a")
+    for value in ("short", "x" * 4_096):
+        await door.choose("a", value)
+        assert door.authenticator.recall(value, "10.0.0.1", NOW_US) is None
+        assert await door.knock(value, "10.0.0.1") == "a"
+        for address, recalled in (("10.0.0.1", True), ("10.0.0.2", False), (None, False)):
+            identity = door.authenticator.recall(value, address, NOW_US)
+            assert (isinstance(identity, Identity) and identity.token.name == "a") is recalled
+
+
 async def test_the_cache_is_bounded(tmp_path: Path) -> None:
     """However many values are in use, no more than its size are remembered; all are answered right."""
     store = CountingStore.open(tmp_path / "auth")
@@ -528,6 +562,21 @@ async def test_values_that_died_do_not_stay(tmp_path: Path) -> None:
         await door.knock(value)
     store.finds = 0
     assert [await door.knock(value) for value in living] == ["living0", "living1"]
+    assert store.finds == 0
+    await store.close()
+
+
+async def test_a_value_that_died_leaves_before_a_living_one(tmp_path: Path) -> None:
+    """The place of a dead value that was presented again is free: nobody is pushed out for a newcomer."""
+    store = CountingStore.open(tmp_path / "auth")
+    door = Door(store, cache_size=2)
+    first, dead, second = [await door.create(name) for name in ("first", "dead", "second")]
+    for value in (first, dead):
+        await door.knock(value)
+    await door.remove("dead")
+    assert [await door.knock(value) for value in (first, dead, second)] == ["first", INVALID, "second"]
+    store.finds = 0
+    assert [await door.knock(value) for value in (first, second)] == ["first", "second"]
     assert store.finds == 0
     await store.close()
 

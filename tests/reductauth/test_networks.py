@@ -80,6 +80,7 @@ def test_accepted_entries(text: str, canonical: str) -> None:
         "10.0.0.1/x",
         "10.0.0.1/8/8",
         "10.0.0.1/1000",
+        pytest.param("10.0.0.1/" + "1" * 5_000, id="more digits than an integer may have"),
         "10.0.0.1//8",
         "/8",
         "/",
@@ -178,6 +179,17 @@ def test_order_is_kept_and_a_repeated_network_counts_once() -> None:
     """Two spellings of one network are one entry, where the first stood."""
     given = ["192.168.1.1", "10.0.0.1/8", "::1", "10.0.0.0/8", "192.168.1.1/32", "::ffff:192.168.1.1"]
     assert NetworkList.of(given).entries == ("192.168.1.1", "10.0.0.0/8", "::1")
+
+
+@pytest.mark.parametrize(("count", "accepted"), [(1000, True), (1001, False)])
+def test_a_thousand_networks_at_most(count: int, accepted: bool) -> None:
+    """A list holds up to 1,000 entries; whoever gave more is told how many."""
+    given = [f"10.0.{number // 256}.{number % 256}" for number in range(count)]
+    if accepted:
+        assert NetworkList.of(given).entries == tuple(given)
+    else:
+        with pytest.raises(InvalidInputError, match=r"At most 1000 addresses and networks .* got 1001"):
+            NetworkList.of(given)
 
 
 def test_any_of_several_networks_will_do() -> None:

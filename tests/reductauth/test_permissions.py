@@ -252,6 +252,19 @@ def test_matching_follows_the_sentence(
     assert permissions.allows(Action.WRITE, bucket) is (full_access or opened_by_contract(write, bucket))
 
 
+@given(full_access=st.booleans(), read=PATTERNS, write=PATTERNS, bucket=NAMES)
+def test_what_is_read_back_is_what_was_granted(
+    full_access: bool, read: list[str], write: list[str], bucket: str
+) -> None:
+    """Permissions made of what was stored are those that were granted, and follow a bucket as those do."""
+    granted = Permissions.of(full_access=full_access, read=read, write=write)
+    kept = Permissions.kept(
+        full_access=full_access, read=map(str, granted.read), write=map(str, granted.write)
+    )
+    assert kept == granted
+    assert kept.with_bucket_renamed(bucket, "moved") == granted.with_bucket_renamed(bucket, "moved")
+
+
 def test_order_is_kept_and_a_repeated_pattern_counts_once() -> None:
     """Lists read back as they were given, less the repetitions; the two lists do not mix."""
     permissions = Permissions.of(read=["c", "a", "c", "b*", "a", "*"], write=["b", "a", "b"])
@@ -387,8 +400,9 @@ def test_a_wildcard_is_no_bucket(pattern: str) -> None:
 @pytest.mark.parametrize("old", ["data", "absent"])
 def test_a_bad_new_name_is_refused(old: str, new: str) -> None:
     """A rename puts nothing into a grant that is not one bucket's name: no exact entry becomes a wildcard."""
-    with pytest.raises(InvalidInputError):
+    with pytest.raises(InvalidInputError) as refusal:
         Permissions.of(read=["data"]).with_bucket_renamed(old, new)
+    assert f"'{new}'" in str(refusal.value)
 
 
 def test_permissions_are_frozen_and_compared_by_what_was_granted() -> None:

@@ -200,6 +200,30 @@ def test_the_last_access_moves_forward_only(
     assert dataclasses.replace(later, last_access_us=None, last_access_ip=None) == robot()
 
 
+@pytest.mark.parametrize(
+    ("expires_at_us", "ended_at_us"), [(None, NOW), (FUTURE, NOW), (NOW, NOW), (PAST, PAST)]
+)
+def test_a_revocation_shows_in_every_field_that_clients_read(
+    expires_at_us: int | None, ended_at_us: int
+) -> None:
+    """Older clients see a token that is off and past its expiry; all else stays for the books."""
+    token = robot(expires_at_us=expires_at_us)
+    revoked = token.revoked(NOW)
+    assert str(revoked.status_at(NOW)) == "revoked"
+    assert revoked == dataclasses.replace(
+        token, active=False, expires_at_us=ended_at_us, revoked_at_us=NOW, updated_at_us=NOW
+    )
+
+
+def test_buckets_leave_a_token_by_their_exact_names() -> None:
+    """Each of the buckets is taken out of both lists; wildcards, other buckets and other fields stay."""
+    token = robot(permissions=Permissions.of(read=["a", "b", "c", "a*"], write=["b", "*"]))
+    assert token.without_buckets(["a", "b"]) == robot(
+        permissions=Permissions.of(read=["c", "a*"], write=["*"])
+    )
+    assert token.without_buckets([]) == token
+
+
 def test_tokens_are_frozen_and_hold_no_value() -> None:
     """Nothing can be assigned, and no field is made for a value or a digest."""
     with pytest.raises(dataclasses.FrozenInstanceError):
