@@ -114,7 +114,12 @@ class Forks:
             {
                 "cwd": str(folder),
                 "log": str(log),
-                "environ": {"RS_PORT": "0", "RS_DATA_PATH": str(folder / "data"), **variables},
+                "environ": {
+                    "RS_PORT": "0",
+                    "RS_DATA_PATH": str(folder / "data"),
+                    "RS_AUTH_FAILURES_PER_MINUTE": "0",
+                    **variables,
+                },
                 "attach": attach,
                 "sabotage": sabotage,
             }
