@@ -94,7 +94,6 @@ async def _provision_buckets(app: web.Application, buckets: Mapping[str, BucketS
 async def _engine_life(app: web.Application) -> AsyncIterator[None]:
     data_path = app[SETTINGS].data_path.absolute()
     try:
-        data_path.mkdir(parents=True, exist_ok=True)
         engine = await Engine.open(data_path / "storage")
     except OSError as error:
         raise ConfigurationError(

@@ -157,9 +157,7 @@ class RegistryFolder:
 
         Raises `ConfigurationError` for a folder or file that is a symbolic link, not ours, or open to others.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            self.path.mkdir(mode=0o700)
+        _make_folder(self.path, 0o700)
         faults = _ownership_faults(self.path, stat.S_ISDIR, "folder")
         if not faults:
             for entry in sorted(self.path.iterdir()):
@@ -230,7 +228,9 @@ class RegistryFolder:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         connection = sqlite3.connect(path, isolation_level=None)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            # It is synced as a whole, below; a start that is cut short before that begins anew.
+            connection.execute("PRAGMA synchronous = OFF")
+            connection.execute("PRAGMA journal_mode = MEMORY")
             facts: dict[str, str | bytes | int] = {
                 "key_check": key.check_value,
                 "key_id": key.key_id,
@@ -239,9 +239,12 @@ class RegistryFolder:
                 **trail.first_facts(key),
             }
             schema.create(connection, facts)
+            # Last: what stood in a log would be moved when the connection is closed, and nobody hears if that fails.
+            connection.execute("PRAGMA journal_mode = WAL")
         finally:
             connection.close()
         sync(path)
+        sync(self.path)  # before the key: a key without any database is one whose registry was lost
 
     def _write_key(self, key: RegistryKey) -> None:
         replace_file(self.key_file, key.to_hex().encode() + b"\n")
@@ -249,6 +252,7 @@ class RegistryFolder:
     def _finish(self) -> None:
         self.unfinished_database.rename(self.database)
         sync(self.path)
+        sync(self.path.parent)  # a start that was killed may have made the folder, and not have come to this
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -261,6 +265,15 @@ def replace_file(path: Path, content: bytes) -> None:
         os.fsync(descriptor)
     new.rename(path)
     sync(path.parent)
+
+
+def _make_folder(path: Path, mode: int = 0o777) -> None:
+    """Make a folder and what is missing above it; a power cut does not take them away with all that is in them."""
+    if not path.parent.is_dir():
+        _make_folder(path.parent)
+    with contextlib.suppress(FileExistsError):
+        path.mkdir(mode)
+        sync(path.parent)
 
 
 def sync(path: Path) -> None:

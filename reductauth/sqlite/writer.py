@@ -66,7 +66,7 @@ class Writer:
         self._generation = generation
         self._keys = keys
         self._owner = owner
-        self._inodes = {path: _inode(path) for path in folder.live_files()}
+        self._files = {path: _inode_and_size(path) for path in folder.live_files()}
         self._queue: queue.SimpleQueue[_Change | None] = queue.SimpleQueue()
         self._schema_version = -1
         self._failure: str | None = None
@@ -189,7 +189,7 @@ class Writer:
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             if not _is_harmless(error):
-                self._fail(f"commit failed: {error}")
+                self._stop(error)
             raise
 
     def _commit_and_publish(self) -> None:
@@ -206,10 +206,24 @@ class Writer:
                     self._roll_back()
                     self._generation.publish(before)
                 else:
-                    # The commit may or may not be on disk. Odd, the counter makes every reader look there.
-                    self._fail(f"commit failed: {error}")
+                    self._stop(error)
                 raise
             self._generation.publish(even)
+
+    def _stop(self, error: sqlite3.Error) -> None:
+        """Keep nothing any more: the commit may or may not be on disk, and a disk that failed once is not trusted.
+
+        What it wrote may lie whole in SQLite's log, only not synced, and the next start would take it for kept. So a
+        change that means nothing is written over it.
+        """
+        self._fail(f"commit failed: {error}")
+        self._roll_back()
+        try:
+            self._connection.execute(_NEXT_GENERATION, (0,)).fetchone()
+        except sqlite3.Error as second:
+            _logger.critical(
+                "what was refused can't be taken back error=%s; it may be there after the restart", second
+            )
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:
@@ -218,10 +232,12 @@ class Writer:
 
     def _check_in_place(self) -> None:
         """Refuse to keep, or to acknowledge, what goes to files that the next start will not find."""
-        for path, inode in self._inodes.items():
-            if _inode(path) != inode:
-                self._fail(f"{path} was removed or replaced while the server runs")
+        for path, (inode, size) in self._files.items():
+            found = _inode_and_size(path)
+            if found[0] != inode or found[1] < size:  # none of them gets shorter by itself
+                self._fail(f"{path} was removed, replaced or cut short while the server runs")
                 raise StoreUnavailableError
+            self._files[path] = found
 
     def _fail(self, reason: str) -> None:
         self._failure = reason
@@ -231,11 +247,12 @@ class Writer:
         )
 
 
-def _inode(path: Path) -> int | None:
+def _inode_and_size(path: Path) -> tuple[int | None, int]:
     try:
-        return path.lstat().st_ino
+        status = path.lstat()
     except OSError:
-        return None
+        return None, 0
+    return status.st_ino, status.st_size
 
 
 def _is_harmless(error: sqlite3.Error) -> bool:

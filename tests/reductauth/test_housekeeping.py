@@ -138,7 +138,7 @@ async def test_a_last_access_that_another_process_flushed(store: Store) -> None:
     old = {"created_at_us": NOW_US - 200 * DAY_US, "ttl_seconds": 60}
     await add(store, make_token("used", **old), "v")
     await add(store, make_token("idle", **old), "w")
-    other = SqliteStore.open(next(iter(store._writer._inodes)).parent)
+    other = SqliteStore.open(next(iter(store._writer._files)).parent)
     seen = used("id-of-used", 0, last_access_us=NOW_US - DAY_US)
     await other.change(lambda t: t.add_usage([seen]))
     await other.close()
