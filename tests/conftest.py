@@ -1,3 +1,33 @@
-"""Our own tests use the kit that we ship."""
+"""Our own tests use the kit that we ship; the long ones go on as long as one likes."""
+
+from __future__ import annotations
+
+import pytest
 
 pytest_plugins = ["reductauth.testing"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--rounds` and `--seed`."""
+    parser.addoption(
+        "--rounds",
+        type=int,
+        default=None,
+        metavar="N",
+        help="go on for N rounds where tests are as long as one likes",
+    )
+    parser.addoption("--seed", type=int, default=None, metavar="N", help="repeat what a random test did")
+
+
+@pytest.fixture(scope="session")
+def rounds(pytestconfig: pytest.Config) -> int | None:
+    """What `--rounds` says, None if it does not."""
+    found: int | None = pytestconfig.getoption("rounds")
+    return found
+
+
+@pytest.fixture(scope="session")
+def seed(pytestconfig: pytest.Config) -> int | None:
+    """What `--seed` says, None if it does not."""
+    found: int | None = pytestconfig.getoption("seed")
+    return found
