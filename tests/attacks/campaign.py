@@ -25,8 +25,8 @@ __all__ = ["Campaign", "memory_kib"]
 _ATTACKERS = 8
 _CASES_BETWEEN_CHECKS = 100
 """Of one attacker, between two requests that must succeed."""
-_WARM_UP = 0.2
-"""The part of a campaign after which the server's memory is taken to have its size."""
+_SAMPLES = 10
+"""Of the server's memory. It is warm at the third."""
 _KEPT_TOKENS = {"init-token", "narrow", "drifter"}
 
 
@@ -49,7 +49,7 @@ class Campaign:
     endings: Counter[Ending] = field(default_factory=Counter)
     statuses: Counter[int] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
-    warm_kib: tuple[int, int] = (0, 0)
+    memory: list[int] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _drifter: bytes = b""
 
@@ -64,17 +64,18 @@ class Campaign:
 
     def report(self) -> str:
         """Tell the figures of the campaign."""
-        now, most = memory_kib(self.server.process.pid)
-        endings = ", ".join(
-            f"{ending.name.lower()} {count:,}"
-            for ending, count in sorted(self.endings.items(), key=lambda item: item[0].value)
-        )
+        endings = ", ".join(f"{ending.name.lower()} {self.endings[ending]:,}" for ending in Ending)
         statuses = ", ".join(f"{status}: {count:,}" for status, count in sorted(self.statuses.items()))
+        memory = " ".join(f"{kib // 1_024}" for kib in self.memory)
         return (
             f"seed {self.seed}: {sum(self.endings.values()):,} cases; {endings}; failures {len(self.failures)}\n"
-            f"statuses {statuses}\nRSS {self.warm_kib[0]:,} KiB when warm, {now:,} at the end; "
-            f"at most {self.warm_kib[1]:,} when warm, {most:,} at the end"
+            f"statuses {statuses}\nRSS in MiB, from the start to the end: {memory}"
         )
+
+    @property
+    def growth_kib(self) -> int:
+        """What the server's memory grew by when it was warm; the most that it ever had counts."""
+        return memory_kib(self.server.process.pid)[1] - max(self.memory[:3])
 
     def _attack(self, number: int) -> None:
         url = URL(self.server.url)
@@ -102,8 +103,8 @@ class Campaign:
                 faults += self._faults_of_health()
                 if number == 0 and place % (10 * _CASES_BETWEEN_CHECKS) == 0:
                     self._tidy_up()
-                if number == 0 and not self.warm_kib[0] and place >= self.count // _ATTACKERS * _WARM_UP:
-                    self.warm_kib = memory_kib(self.server.process.pid)
+            if number == 0 and place % max(1, self.count // _ATTACKERS // _SAMPLES) == 0:
+                self.memory.append(memory_kib(self.server.process.pid)[0])
             if faults:
                 self._keep(f"{number}-{place}", data, outcome.received, faults)
 

@@ -25,7 +25,7 @@ def faults_of(outcome: Outcome, *, is_complete: bool, is_head: bool, secrets: It
     ]
     if outcome.ending is Ending.DROPPED:
         faults.append("dropped without an answer")
-    if outcome.ending is Ending.SILENT and is_complete:
+    if outcome.ending is Ending.IGNORED:
         faults.append("a whole request was not answered")
     if outcome.reply is not None:
         if is_complete and not outcome.reply.is_whole:

@@ -10,9 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
+from yarl import URL
 
-from tests.attacks.campaign import Campaign, memory_kib
+from tests.attacks.campaign import Campaign
 from tests.attacks.grammar import Callers
+from tests.attacks.wire import Connection
 from tests.servers import ROOT_VALUE, serving
 
 NARROW_VALUE = "narrow-value-of-the-tests-0123456789abcdef"
@@ -47,9 +49,30 @@ def test_every_request_gets_an_answer(
         with capsys.disabled():
             print(f"\n{parser}, {campaign.report()}")
         assert not campaign.failures, "\n".join(campaign.failures)
-        assert memory_kib(server.process.pid)[1] - campaign.warm_kib[0] < MOST_GROWTH_KIB
+        assert campaign.growth_kib < MOST_GROWTH_KIB
         assert server.stop() == 0
         for value in (ROOT_VALUE, NARROW_VALUE, "stranger-", "-rsat1"):
             assert value not in server.log
         tracebacks = [line for line in server.log.splitlines() if "Traceback" in line]
         assert tracebacks == []
+
+
+FOUND = [  # by the cases above
+    b"CONNECT /api/v1/ready?\xe9 HTTP/1.1\r\nHost: a\r\n\r\n",  # a target that is no address
+    b"CONNECT \xe9 HTTP/1.1\r\nHost: a\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("parser", PARSERS)
+def test_what_was_found(tmp_path: Path, parser: str) -> None:
+    """Requests that once got no answer are malformed ones."""
+    with serving(tmp_path, {**ENVIRON, **PARSERS[parser]}) as server:
+        url = URL(server.url)
+        for data in FOUND:
+            connection = Connection(str(url.host), int(url.port or 0))
+            outcome = connection.exchange(data, is_complete=True)
+            connection.close()
+            assert outcome.reply is not None
+            assert outcome.reply.status == 400
+            assert outcome.reply.body == b'{"detail":"Malformed HTTP request"}'
+        assert "Traceback" not in server.log

@@ -17,6 +17,7 @@ _QUIET_SECONDS = 0.15
 _FILLING = b"\r\n0\r\n\r\n" * 512
 """Ends a head, a chunked body, and one of a length that is not far away."""
 
+_MAY_HAVE_A_BODY = re.compile(rb"length|chunked|encoding", re.IGNORECASE)
 _STATUS_LINE = re.compile(rb"HTTP/[0-9]\.[0-9] ([1-9][0-9]{2}) ")
 
 
@@ -26,8 +27,10 @@ class Ending(Enum):
     ANSWERED = auto()
     DROPPED = auto()
     """The server closed without an answer."""
-    SILENT = auto()
-    """The server said nothing, and the client went away."""
+    IGNORED = auto()
+    """The server said nothing to a whole request."""
+    ABANDONED = auto()
+    """The server waited for the rest of a body, and the client went away."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class Connection:
         self._socket: socket.socket | None = None
 
     def exchange(self, data: bytes, *, is_complete: bool) -> Outcome:
-        """Send a request; wait for its reply, or, if it may have no end, for a while."""
+        """Send a request; wait for its reply, or, if its body may have no end, for a while."""
         is_used = self._socket is not None
         outcome = self._exchange(data, is_complete)
         if outcome.ending is Ending.DROPPED and is_used and not outcome.received:
@@ -81,9 +84,10 @@ class Connection:
         connection.settimeout(PATIENCE_SECONDS)
         is_closed = not _sent(connection, data)
         received, reply, is_filled = b"", None, is_complete
+        has_end = is_complete or _MAY_HAVE_A_BODY.search(data) is None  # at the latest when it is filled
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
-            connection.settimeout(PATIENCE_SECONDS if is_complete else _QUIET_SECONDS)
+            connection.settimeout(PATIENCE_SECONDS if has_end and is_filled else _QUIET_SECONDS)
             try:
                 chunk = connection.recv(262_144)
             except TimeoutError:
@@ -108,7 +112,9 @@ class Connection:
             self.close()
         if reply is not None:
             return Outcome(Ending.ANSWERED, received, reply)
-        return Outcome(Ending.DROPPED if is_closed else Ending.SILENT, received)
+        if is_closed:
+            return Outcome(Ending.DROPPED, received)
+        return Outcome(Ending.IGNORED if has_end else Ending.ABANDONED, received)
 
 
 def _sent(connection: socket.socket, data: bytes) -> bool:
