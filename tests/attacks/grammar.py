@@ -36,7 +36,7 @@ class Case:
 
     @property
     def is_head(self) -> bool:
-        return self.data.lstrip(b"\r\n").startswith(b"HEAD ")
+        return self.data.lstrip(b"\r\n")[:5].upper() == b"HEAD "
 
 
 _ROUTES = [route for route in golden_routes() if route.method != "*"]
