@@ -41,6 +41,8 @@ __all__ = ["main", "run"]
 
 _MOST = 4.5
 _TOKENS = 1_000
+_LIVE = 500
+"""Values that are guessed at, of each kind."""
 _BATCH = 5_000
 _ADDRESS = "127.0.0.1"
 _ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
@@ -55,17 +57,18 @@ Guess = Callable[[], str]
 
 
 class _Near:
-    """Guesses of which so many characters are those of a value."""
+    """Guesses of which so many characters are those of one of many values, all equally long."""
 
-    def __init__(self, value: str) -> None:
-        self._value = value
-        self._start = value.find(_MARK) + len(_MARK) if _MARK in value else 0
+    def __init__(self, values: Sequence[str]) -> None:
+        self._values = values
+        self._start = values[0].find(_MARK) + len(_MARK) if _MARK in values[0] else 0
         self._end = self._start + _RANDOM_LENGTH
 
     def guess(self, right: int) -> str:
         """Guess `right` characters and no more; a checksum is right."""
         place = self._start + right
-        value = self._value[:place] + _other(self._value[place]) + _letters(self._end - place - 1)
+        near = random.choice(self._values)
+        value = near[:place] + _other(near[place]) + _letters(self._end - place - 1)
         return _with_checksum(value) if self._start else value
 
     def mistyped(self, right: int) -> str:
@@ -74,15 +77,19 @@ class _Near:
         return value[:-1] + _other(value[-1])
 
 
-def _pairs(chosen: str, minted: str) -> dict[str, tuple[Guess, Guess]]:
+def _pairs(chosen: Sequence[str], minted: Sequence[str]) -> dict[str, tuple[Guess, Guess]]:
     """Two classes each: near to a token's value, and near to one that is just as good and no token's.
 
-    The nearer they are, the fewer they are, and what is presented often is faster: so both must be equally few.
+    The nearer they are, the fewer they are, and what is presented often is faster: so both must be equally few, and
+    near to many, since no two texts take quite the same time.
     """
-    name = minted.partition(_MARK)[0]
+    names = [value.partition(_MARK)[0] for value in minted]
     of_chosen, of_minted = (
-        (_Near(value), _Near(value[: -_RANDOM_LENGTH - end] + _letters(_RANDOM_LENGTH + end)))
-        for value, end in ((chosen, 0), (minted, _CHECKSUM_LENGTH))
+        (
+            _Near(values),
+            _Near([value[: -_RANDOM_LENGTH - end] + _letters(_RANDOM_LENGTH + end) for value in values]),
+        )
+        for values, end in ((chosen, 0), (minted, _CHECKSUM_LENGTH))
     )
     pairs: dict[str, tuple[Guess, Guess]] = {}
     for words, right in (("1", 1), ("half", _RANDOM_LENGTH // 2), ("all but 1", _RANDOM_LENGTH - 1)):
@@ -91,7 +98,9 @@ def _pairs(chosen: str, minted: str) -> dict[str, tuple[Guess, Guess]]:
         live, other = of_minted
         pairs[f"minted, {words} right"] = partial(live.guess, right), partial(other.guess, right)
         pairs[f"mistyped, {words} right"] = partial(live.mistyped, right), partial(other.mistyped, right)
-    unknown = _Near(minted.replace(name, "x" * len(name)))
+    unknown = _Near(
+        [value.replace(name, f"unkno-{name[6:]}") for value, name in zip(minted, names, strict=True)]
+    )
     pairs["name of a token"] = partial(of_minted[0].guess, 0), partial(unknown.guess, 0)
     pairs[_BY_DESIGN] = partial(of_minted[0].guess, 0), partial(of_minted[0].mistyped, 0)
     return pairs
@@ -151,18 +160,21 @@ def _present(authenticator: Authenticator, sent: bytes, now_us: int) -> int:
 
 
 async def _measure(samples: int) -> dict[str, tuple[array[int], array[int]]]:
-    chosen = _letters(_RANDOM_LENGTH)
+    chosen = [_letters(_RANDOM_LENGTH) for _ in range(_LIVE)]
     async with populated(_TOKENS) as population:
-        store, minted = population.store, population.grants[_TOKENS // 2][0]
-        token = new_token("chosen", TokenDraft(permissions=Permissions.of(read=["b"])), 1, "benchmark")
+        store = population.store
+        minted = [value for value, _ in population.grants[-_LIVE:]]
 
         def add(transaction: Transaction) -> None:
-            transaction.add(token)
-            transaction.add_secret(token.token_id, store.key.digest(chosen), 1)
+            for number, value in enumerate(chosen):
+                draft = TokenDraft(permissions=Permissions.of(read=["b"]))
+                token = new_token(f"chosen-{number}", draft, 1, "benchmark")
+                transaction.add(token)
+                transaction.add_secret(token.token_id, store.key.digest(value), 1)
 
         await store.change(add)
         authenticator, now_us = Authenticator(store, store.key), system_clock()()
-        for value in (chosen, minted):  # both are remembered
+        for value in (*chosen, *minted):  # they are remembered
             if not isinstance(await authenticator.authenticate(value, _ADDRESS, now_us), Identity):
                 raise AssertionError("refused")
         pairs = _pairs(chosen, minted)

@@ -110,7 +110,8 @@ class Campaign:
 
     def _cases(self, number: int) -> Iterator[Case]:
         for place in range(self.count // _ATTACKERS):
-            yield make_case(Random(f"{self.seed} {number} {place}"), self.callers)
+            random = Random(f"{self.seed} {number} {place}")  # noqa: S311 - what it makes is to be made again
+            yield make_case(random, self.callers)
 
     def _keep(self, name: str, data: bytes, received: bytes, faults: list[str]) -> None:
         path = self.folder / f"case-{name}"

@@ -80,7 +80,9 @@ class Connection:
         if self._socket is None:
             self._socket = socket.create_connection(self._address, PATIENCE_SECONDS)
         connection = self._socket
-        is_head = data.lstrip(b"\r\n")[:5].upper() == b"HEAD "  # one of aiohttp's parsers takes it in any case
+        is_head = (
+            data.lstrip(b"\r\n")[:5].upper() == b"HEAD "
+        )  # one of aiohttp's parsers takes it in any case
         connection.settimeout(PATIENCE_SECONDS)
         is_closed = not _sent(connection, data)
         received, reply, is_filled = b"", None, is_complete
