@@ -210,10 +210,10 @@ def requests() -> Iterator[bytes]:
     for text in MALFORMED:
         yield text.replace("{}", ROOT).encode("latin-1")
     for route in golden_routes():
-        method, path, text, _ = CALLS[str(route)]
+        method, path, own, _ = CALLS[str(route)]
         for value in (STRANGER, NARROW, MISTYPED):
             if route.method not in {"DELETE", "POST"} or not path.startswith("/api/v1/me"):
-                yield sent(method, path, bearer(value), (text or "").encode())
+                yield sent(method, path, bearer(value), (own or "").encode())
         yield sent("PROPFIND", path, bearer(ROOT))
         yield sent(method, f"{path.partition('?')[0]}?token={ROOT}&access_token={ROOT}", [], ROOT.encode())
     for method, path, text in BODIES:
