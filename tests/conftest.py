@@ -1,4 +1,6 @@
-"""Our own tests use the kit that we ship."""
+"""Our own tests use the kit that we ship; the long ones go on as long as one likes."""
+
+from __future__ import annotations
 
 import pytest
 
@@ -6,9 +8,29 @@ pytest_plugins = ["reductauth.testing"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Tests that go on for as long as one likes, and dice that can be thrown again."""
-    parser.addoption("--rounds", type=int, default=20, help="rounds of each test that has rounds (20)")
-    parser.addoption("--seed", type=int, default=None, help="what a failed test printed, to repeat it")
+    """Add `--rounds`, `--seed` and `--sabotage`."""
+    parser.addoption(
+        "--rounds",
+        type=int,
+        default=None,
+        metavar="N",
+        help="go on for N rounds where tests are as long as one likes",
+    )
+    parser.addoption("--seed", type=int, default=None, metavar="N", help="repeat what a random test did")
     parser.addoption(
         "--sabotage", action="store_true", help="show that fault tests fail without their mechanism"
     )
+
+
+@pytest.fixture(scope="session")
+def rounds(pytestconfig: pytest.Config) -> int | None:
+    """What `--rounds` says, None if it does not: as short as makes sense."""
+    found: int | None = pytestconfig.getoption("rounds")
+    return found
+
+
+@pytest.fixture(scope="session")
+def seed(pytestconfig: pytest.Config) -> int | None:
+    """What `--seed` says, None if it does not."""
+    found: int | None = pytestconfig.getoption("seed")
+    return found

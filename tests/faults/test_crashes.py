@@ -12,9 +12,9 @@ from tests.faults.forking import Forks
 
 
 @pytest.fixture
-def rounds(request: pytest.FixtureRequest) -> int:
+def rounds(pytestconfig: pytest.Config) -> int:
     """How many."""
-    return int(request.config.getoption("rounds"))
+    return int(pytestconfig.getoption("rounds") or 20)
 
 
 async def test_killed(forks: Forks, tmp_path: Path, rounds: int, chance: random.Random) -> None:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +18,6 @@ from reductauth.errors import StoreUnavailableError
 from reductauth.sqlite import SqliteStore
 from reductauth.times import rfc3339
 from tests.reductauth.web.conftest import Caller, Now, Serve
-from tests.servers import ROOT_VALUE, clean_environment, serving
 from tests.storage_demo.test_routes import golden_routes
 
 API = "/api/v1"
@@ -452,47 +448,3 @@ async def test_bodies(root: Caller, now: Now, operation: str, body: str, accepte
     assert response.status == (200 if accepted else 422), await response.text()
     faults = description.faults(description.body_schema(operation), json.loads(body))
     assert (faults == []) is accepted, faults
-
-
-SCHEMATHESIS = """
-seed = 1
-
-[phases.stateful]
-enabled = false
-
-# `$batch` is no legal name of a token, which is said before what a method would do with the token.
-[checks]
-unsupported_method.enabled = false
-
-# Faults of one item are told in the answer, which is 200.
-[[operations]]
-include-operation-id = "changeTokens"
-checks.negative_data_rejection.enabled = false
-checks.positive_data_acceptance.enabled = false
-
-# Between their fields there are rules that a schema cannot express: of two times one must be the earlier one, and so
-# on; and what schemas call an integer may be written with a fraction of zero, which is refused.
-[[operations]]
-include-operation-id = ["listTokens", "showUsage", "checkToken", "createToken", "editToken", "rotateToken", "rotateMe"]
-checks.positive_data_acceptance.enabled = false
-"""
-
-
-def test_what_nobody_thought_of(tmp_path: Path) -> None:
-    """Generated requests, right and wrong, to a real server: every answer is as described."""
-    (tmp_path / "schemathesis.toml").write_text(SCHEMATHESIS, "utf-8")
-    with serving(tmp_path) as server:
-        run = subprocess.run(
-            [
-                *(sys.executable, "-m", "schemathesis.cli", "--config-file", "schemathesis.toml"),
-                *("run", f"{server.url}{API}/openapi.json"),
-                *("--header", f"Authorization: Bearer {ROOT_VALUE}", "--max-examples", "5", "--no-shrink"),
-            ],
-            cwd=tmp_path,
-            env=clean_environment(),
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-    assert run.returncode == 0, run.stdout + run.stderr
