@@ -97,13 +97,13 @@ def _two_commits_for_a_change() -> None:
 
 def _no_sync_of_folders() -> None:
     """Leave names that were made to whatever the disk does of itself."""
-    sync = reductauth.sqlite.files._sync
+    sync = reductauth.sqlite.files.sync
 
     def sync_files(path: Path) -> None:
         if not path.is_dir():
             sync(path)
 
-    reductauth.sqlite.files._sync = sync_files
+    reductauth.sqlite.files.sync = sync_files
 
 
 def _no_sync_of_files() -> None:
