@@ -26,10 +26,12 @@ from reductauth.settings import Settings
 from reductauth.value import mint
 from reductauth.web import AUTH, read_bucket, requires
 
-__all__ = ["BUCKET", "VARIANTS", "Served", "application", "handler", "main", "serving"]
+__all__ = ["BUCKET", "NO_END", "VARIANTS", "Served", "application", "handler", "main", "serving"]
 
 BUCKET = "weather"
 VARIANTS = ("plain", "guarded", "the floor as a decorator")
+NO_END = 1_000_000
+"""Failures in a minute that no benchmark gets to, so that each is weighed and answered 401."""
 
 _PATH = "/api/v1/b/{bucket}/{entry}"
 
@@ -64,7 +66,7 @@ def _floor_guard(floor: Floor) -> Callable[..., Any]:
 
 
 @contextlib.asynccontextmanager
-async def serving(variant: str) -> AsyncIterator[Served]:
+async def serving(variant: str, failures_per_minute: int = NO_END) -> AsyncIterator[Served]:
     """Set one of `VARIANTS` up."""
     value = mint("reader")
     with tempfile.TemporaryDirectory() as folder:
@@ -72,7 +74,11 @@ async def serving(variant: str) -> AsyncIterator[Served]:
             app = application(handler)
         elif variant == "guarded":
             app = application(requires(read_bucket("bucket"))(handler))
-            environ = {"RS_API_TOKEN": mint("administrator"), "RS_DATA_PATH": folder}
+            environ = {
+                "RS_API_TOKEN": mint("administrator"),
+                "RS_DATA_PATH": folder,
+                "RS_AUTH_FAILURES_PER_MINUTE": str(failures_per_minute),
+            }
             reductauth.web.setup(app, Settings.from_environment(environ), environ=environ)
         else:
             app = application(_floor_guard(Floor([(value, BUCKET)])))

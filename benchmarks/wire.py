@@ -18,7 +18,7 @@ from aiohttp import web
 
 from benchmarks.floor import Floor, floor_code
 from benchmarks.measure import Report, Row, Variant, take_turns
-from benchmarks.served import BUCKET, VARIANTS, Served, application, handler, serving
+from benchmarks.served import BUCKET, NO_END, VARIANTS, Served, application, handler, serving
 
 __all__ = ["main", "run"]
 
@@ -55,11 +55,11 @@ class _Transport(asyncio.Transport):
 class _Line:
     """One application with one open connection."""
 
-    def __init__(self, protocol: web.RequestHandler, request: bytes, status: int) -> None:
+    def __init__(self, protocol: web.RequestHandler, request: bytes, statuses: tuple[int, ...]) -> None:
         self._transport = _Transport()
         self._protocol = protocol
         self._request = request
-        self._status = f"HTTP/1.1 {status} ".encode()
+        self._starts = tuple(f"HTTP/1.1 {status} ".encode() for status in statuses)
         protocol.connection_made(self._transport)
 
     async def __call__(self) -> None:
@@ -67,7 +67,7 @@ class _Line:
         for _ in range(_REQUESTS):
             self._transport.answered = loop.create_future()
             self._protocol.data_received(self._request)
-            if not (await self._transport.answered).startswith(self._status):
+            if not (await self._transport.answered).startswith(self._starts):
                 raise AssertionError(await self._transport.answered)
 
 
@@ -101,17 +101,18 @@ async def _secured(request: web.Request) -> web.Response:
 async def _lines() -> AsyncIterator[dict[str, Variant]]:
     async with contextlib.AsyncExitStack() as stack:
 
-        async def serve(variant: str) -> Served:
-            return await stack.enter_async_context(serving(variant))
+        async def serve(variant: str, failures_per_minute: int = NO_END) -> Served:
+            return await stack.enter_async_context(serving(variant, failures_per_minute))
 
-        def line(runner: web.AppRunner, bucket: str, value: str, status: int) -> _Line:
+        def line(runner: web.AppRunner, bucket: str, value: str, *statuses: int) -> _Line:
             request = (
                 f"GET /api/v1/b/{bucket}/oslo HTTP/1.1\r\nHost: 127.0.0.1:8383\r\nAccept: */*\r\n"
                 f"User-Agent: benchmark\r\nAuthorization: Bearer {value}\r\n\r\n"
             ).encode()
-            return _Line(cast("web.Server", runner.server)(), request, status)
+            return _Line(cast("web.Server", runner.server)(), request, statuses)
 
         plain, guarded, floored = [await serve(variant) for variant in VARIANTS]
+        flooded = await serve("guarded", 1)
         value = guarded.value
         mistyped = value[:-1] + ("0" if value[-1] != "0" else "1")
         secured = application(_secured)
@@ -125,6 +126,7 @@ async def _lines() -> AsyncIterator[dict[str, Variant]]:
             "the floor as a decorator": line(floored.runner, BUCKET, floored.value, 200),
             "aiohttp-security check_permission": line(secured_runner, BUCKET, value, 200),
             "refused with 401": line(guarded.runner, BUCKET, mistyped, 401),
+            "refused with 429": line(flooded.runner, BUCKET, mistyped, 429, 401),
             "refused with 403": line(guarded.runner, "other", value, 403),
         }
 
@@ -134,7 +136,7 @@ async def run(rounds: int) -> Report:
     async with _lines() as lines:
         found = await take_turns(lines, _REQUESTS, rounds)
     report = Report("wire", "plain: the same route without a guard")
-    goals = {"guarded": 1.12, "refused with 401": 1.2, "refused with 403": 1.2}
+    goals = {"guarded": 1.12, "refused with 401": 1.2, "refused with 403": 1.2, "refused with 429": 1.2}
     for name, microseconds in found.items():
         at_least = name.startswith("aiohttp-security")
         goal = 1.3 if at_least else goals.get(name)

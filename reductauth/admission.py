@@ -54,6 +54,19 @@ class Check(ABC):
         return InvalidTokenError()
 
 
+class _Genuine(Check):
+    name = "record genuine"
+
+    def passes(self, attempt: Attempt) -> bool:
+        return attempt.token.fault is None
+
+    def detail(self, attempt: Attempt) -> str:
+        return attempt.token.fault or "its record is as it was written"
+
+    def remedy(self, attempt: Attempt) -> str:  # noqa: ARG002
+        return "delete it, create another, and find out who can write the registry's files"
+
+
 class _NotRevoked(Check):
     name = "not revoked"
 
@@ -182,6 +195,7 @@ class _AddressAllowed(Check):
 
 
 CHECKS: tuple[Check, ...] = (
+    _Genuine(),
     _NotRevoked(),
     _NotExpired(),
     _NotIdle(),

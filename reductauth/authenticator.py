@@ -56,6 +56,7 @@ class _Remembered:
             or token.ttl_seconds is not None
             or not token.active
             or token.revoked_at_us is not None
+            or token.fault is not None
         ):
             self.good_from_us = self.good_until_us = 0
         else:
@@ -75,6 +76,15 @@ class Authenticator:
         self._digest = key.digest
         self._cache_size = cache_size
         self._cache: dict[int, _Remembered] = {}
+        self.hits = 0
+        """Values that were remembered, and still true."""
+        self.misses = 0
+        """Values that the store was asked for."""
+
+    @property
+    def cached_values(self) -> int:
+        """How many values are remembered."""
+        return len(self._cache)
 
     def recall(self, value: str, address: str | None, now_us: int) -> Identity | InvalidTokenError | None:
         """Return the caller if `value` is remembered, good at `now_us`, and was last presented from `address`.
@@ -92,6 +102,7 @@ class Authenticator:
         ):
             identity = remembered.identity
             if identity.address == address:
+                self.hits += 1
                 return identity
         return None
 
@@ -109,9 +120,12 @@ class Authenticator:
         place = hash(value)
         remembered = self._cache.get(place)
         if remembered is None or remembered.generation != generation or remembered.digest != digest:
+            self.misses += 1
             remembered = await self._look_up(place, digest, generation)
             if remembered is None:
                 return InvalidTokenError()
+        else:
+            self.hits += 1
         if remembered.good_from_us <= now_us < remembered.good_until_us:
             identity = remembered.identity
             if identity.address != address:

@@ -17,7 +17,7 @@ def check_holder(transaction: Transaction, actor: Actor, now_us: int) -> Token:
     The value that it presented must be live too: a rotation ends what was begun with the old one.
     """
     token = None if actor.token_id is None else transaction.token_by_id(actor.token_id)
-    if token is None or token.status_at(now_us) is not TokenStatus.ACTIVE:
+    if token is None or token.fault is not None or token.status_at(now_us) is not TokenStatus.ACTIVE:
         raise InvalidTokenError
     if not any(
         secret.secret_id == actor.secret_id and secret.is_live(now_us)

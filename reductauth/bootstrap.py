@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 from reductauth.actor import Actor
+from reductauth.audit import AuditAction, change_of
 from reductauth.changes import new_token
 from reductauth.chosen import ADVISED_LENGTH, KEY, check_value, find_secret, read_key
 from reductauth.clock import Clock, system_clock
@@ -176,7 +177,8 @@ def _remove_undeclared(transaction: Transaction, declared: set[str], now_us: int
     for token in transaction.provisioned_tokens():
         if token.name not in declared:
             transaction.remove(token.token_id)
-            transaction.audit(now_us, Actor.environment(), "delete", token)
+            detail = change_of(token, None)
+            transaction.audit(now_us, Actor.environment(), AuditAction.DELETE, token, detail)
             removed.append(f"token removed name={token.name}: no longer declared")
     return removed
 
@@ -185,7 +187,7 @@ def _end_changed_values(transaction: Transaction, wanted: _Wanted) -> None:
     """End them all before any is given anew: two tokens may have exchanged their values."""
     for token, digest in wanted:
         present = transaction.token_named(token.name)
-        if present is not None and not _has_value(transaction, present, digest):
+        if present is not None and (present.fault or not _has_value(transaction, present, digest)):
             transaction.remove_secrets(present.token_id)
 
 
@@ -233,7 +235,8 @@ def _bring_in_line(
         transaction.replace(token)
     if not has_value:
         transaction.add_secret(token.token_id, digest, now_us)
-    transaction.audit(now_us, actor, "bootstrap" if wanted.name == BOOTSTRAP_NAME else "provision", token)
+    action = AuditAction.BOOTSTRAP if wanted.name == BOOTSTRAP_NAME else AuditAction.PROVISION
+    transaction.audit(now_us, actor, action, token, change_of(present, token))
     return True
 
 

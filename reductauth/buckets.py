@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from reductauth.actor import Actor
+from reductauth.audit import AuditAction, Detail, change_of
 from reductauth.authority import check_administrator
 from reductauth.clock import Clock
 from reductauth.errors import BucketBusyError
@@ -31,6 +32,12 @@ T = TypeVar("T")
 WorkT = TypeVar("WorkT")
 
 _logger = logging.getLogger("reductauth.buckets")
+
+
+_STATED = {
+    IntentKind.RENAME: AuditAction.BUCKET_RENAMING,
+    IntentKind.REMOVE: AuditAction.BUCKET_REMOVING,
+}
 
 
 class _Outcome(StrEnum):
@@ -68,23 +75,25 @@ class BucketGrants:
 
         def state(transaction: Transaction) -> BucketIntent:
             ask(transaction)
-            return transaction.add_bucket_intent(kind, bucket, new_bucket, self._clock())
+            now_us = self._clock()
+            transaction.audit(now_us, actor, _STATED[kind], detail=_buckets(bucket, new_bucket))
+            return transaction.add_bucket_intent(kind, bucket, new_bucket, now_us)
 
         if not await self._is_possible(bucket, new_bucket):
             # The engine will refuse. An intent would be read, after a crash, as a change that did happen.
             await self._undisturbed(self._store.change, ask)
             yield
-            await self._apply(done, bucket, new_bucket)
+            await self._apply(actor, done, bucket, new_bucket)
             return
         intent = await self._undisturbed(self._store.change, state)
         self._under_way.add(intent.intent_id)
         try:
             yield
         except Exception:
-            await self._settle(intent, await self._outcome(intent, unknown=_Outcome.NOTHING))
+            await self._settle(actor, intent, await self._outcome(intent, unknown=_Outcome.NOTHING))
             raise
         else:
-            await self._settle(intent, done)
+            await self._settle(actor, intent, done)
         finally:
             self._under_way.discard(intent.intent_id)
 
@@ -93,10 +102,13 @@ class BucketGrants:
         for intent in await self._store.change(lambda transaction: transaction.bucket_intents()):
             if intent.intent_id not in self._under_way and not self._store.is_anothers(intent):
                 outcome = await self._outcome(intent, unknown=_Outcome.REMOVED)
+                if intent.fault is not None:
+                    _logger.error("bucket change refused bucket=%r reason=%s", intent.bucket, intent.fault)
+                    outcome = _Outcome.NOTHING  # nobody of ours has stated it
                 _logger.warning(
                     "bucket change settled kind=%s bucket=%s outcome=%s", intent.kind, intent.bucket, outcome
                 )
-                await self._settle(intent, outcome)
+                await self._settle(Actor.environment(), intent, outcome)
 
     async def _undisturbed(self, run: Callable[[WorkT], Awaitable[T]], work: WorkT) -> T:
         """Read or change; if an intent is in the way that nobody is at work on, settle that first."""
@@ -121,22 +133,33 @@ class BucketGrants:
             return _Outcome.NOTHING
         return _Outcome.RENAMED if intent.new_bucket in names else _Outcome.REMOVED
 
-    async def _settle(self, intent: BucketIntent, outcome: _Outcome) -> None:
-        await self._apply(outcome, intent.bucket, intent.new_bucket, intent)
+    async def _settle(self, actor: Actor, intent: BucketIntent, outcome: _Outcome) -> None:
+        await self._apply(actor, outcome, intent.bucket, intent.new_bucket, intent)
 
     async def _apply(
-        self, outcome: _Outcome, bucket: str, new_bucket: str | None, intent: BucketIntent | None = None
+        self,
+        actor: Actor,
+        outcome: _Outcome,
+        bucket: str,
+        new_bucket: str | None,
+        intent: BucketIntent | None = None,
     ) -> None:
-        """Bring exact grants in line with what became of the bucket, and end the intent, in one change."""
-        actor = Actor.environment()
+        """Bring exact grants in line with what became of the bucket, and end the intent, in one change.
+
+        A token that something else has changed is left as it is: it opens nothing.
+        """
 
         def work(transaction: Transaction) -> None:
-            if intent is not None:
-                transaction.remove_bucket_intent(intent.intent_id)
+            now_us = self._clock()
+            if intent is not None and transaction.remove_bucket_intent(intent.intent_id):
+                settled = {**_buckets(bucket, new_bucket), "outcome": outcome}
+                transaction.audit(now_us, actor, AuditAction.BUCKET_SETTLED, detail=settled)
             if outcome is _Outcome.NOTHING:
                 return
-            now_us = self._clock()
+            action = AuditAction(f"bucket_{outcome}")
             for token in transaction.tokens_naming_bucket(bucket):
+                if token.fault is not None:
+                    continue
                 permissions = (
                     token.permissions.with_bucket_renamed(bucket, new_bucket)
                     if outcome is _Outcome.RENAMED and new_bucket is not None
@@ -144,9 +167,14 @@ class BucketGrants:
                 )
                 changed = replace(token, permissions=permissions, updated_at_us=now_us)
                 transaction.replace(changed)
-                transaction.audit(now_us, actor, f"bucket {outcome}", changed)
+                detail = change_of(token, changed) | _buckets(bucket, new_bucket)
+                transaction.audit(now_us, actor, action, changed, detail)
 
         await self._store.change(work)
+
+
+def _buckets(bucket: str, new_bucket: str | None) -> Detail:
+    return {"bucket": bucket} if new_bucket is None else {"bucket": bucket, "new_bucket": new_bucket}
 
 
 def _check_free(snapshot: Snapshot, buckets: Collection[str]) -> None:

@@ -10,10 +10,12 @@ import uuid
 from dataclasses import dataclass, replace
 
 from reductauth.actor import Actor
+from reductauth.audit import AuditAction, Detail, change_of
 from reductauth.details import TokenDetails
 from reductauth.draft import TokenDraft, check_lifetime
 from reductauth.edit import TokenEdit
 from reductauth.errors import (
+    FaultyTokenError,
     InvalidInputError,
     LastAdministratorError,
     ProvisionedTokenError,
@@ -22,6 +24,7 @@ from reductauth.errors import (
     TokenNotFoundError,
 )
 from reductauth.store import Transaction
+from reductauth.times import rfc3339
 from reductauth.token import Token
 
 __all__ = ["TokenChange", "new_token"]
@@ -53,24 +56,28 @@ class TokenChange:
         token = new_token(name, draft, self.now_us, self.actor.name)
         self.transaction.add(token)
         self.transaction.add_secret(token.token_id, digest, self.now_us)
-        self._audit("create", token)
+        self._audit(AuditAction.CREATE, token, change_of(None, token))
         return token
 
     def edit(self, token: Token, edit: TokenEdit, max_lifetime_seconds: int | None) -> Token:
         """Change what the edit names; one that changes nothing leaves no trace.
 
-        Raises `ProvisionedTokenError`, `RevokedTokenError`, `InvalidInputError`, `LastAdministratorError`.
+        Raises `ProvisionedTokenError`, `RevokedTokenError`, `FaultyTokenError`, `InvalidInputError`,
+        `LastAdministratorError`.
         """
         _check_changeable(token, "change")
         _check_not_revoked(token)
+        _check_genuine(token, "change")
         edited = edit.applied_to(token, self.now_us)
         if edited is token:
             return token
         if edited.expires_at_us != token.expires_at_us:
             check_lifetime(edited, max_lifetime_seconds, self.now_us)
         self.transaction.replace(edited)
-        action = "edit" if edited.active == token.active else "activate" if edited.active else "deactivate"
-        self._audit(action, edited)
+        action = AuditAction.EDIT
+        if edited.active != token.active:
+            action = AuditAction.ACTIVATE if edited.active else AuditAction.DEACTIVATE
+        self._audit(action, edited, change_of(token, edited))
         self._check_administrator_remains("deactivate" if edit.active is False else "change", token)
         return edited
 
@@ -78,10 +85,11 @@ class TokenChange:
         """Give a token one more value, and say until when the present one works beside it (None: no more).
 
         A value that is in its grace already ends at once. Raises `ProvisionedTokenError`, `RevokedTokenError`,
-        and `InvalidInputError` for an expired token.
+        `FaultyTokenError`, and `InvalidInputError` for an expired token.
         """
         _check_changeable(token, "rotate")
         _check_not_revoked(token)
+        _check_genuine(token, "rotate")
         if token.is_past_expiry(self.now_us):
             raise InvalidInputError(f"Can't rotate expired token '{token.name}'")
         rotated = replace(token, created_at_us=self.now_us, updated_at_us=self.now_us)
@@ -93,7 +101,10 @@ class TokenChange:
         else:
             self.transaction.remove_secrets(token.token_id)
         self.transaction.add_secret(token.token_id, digest, self.now_us)
-        self._audit("rotate", rotated)
+        detail = change_of(token, rotated)
+        if previous_expires_at_us is not None:
+            detail["after"]["previous_expires_at"] = rfc3339(previous_expires_at_us)
+        self._audit(AuditAction.ROTATE, rotated, detail)
         return rotated, previous_expires_at_us
 
     def revoke(self, token: Token) -> Token:
@@ -102,12 +113,13 @@ class TokenChange:
         Raises `ProvisionedTokenError`, `LastAdministratorError`.
         """
         _check_changeable(token, "change")
-        if token.revoked_at_us is not None:
+        if token.revoked_at_us is not None and token.fault is None:
             return token
-        revoked = token.revoked(self.now_us)
+        # Whatever somebody has made of it authorizes nothing any more: the record is ours again.
+        revoked = replace(token.revoked(self.now_us), fault=None)
         self.transaction.replace(revoked)
         self.transaction.remove_secrets(token.token_id)
-        self._audit("revoke", revoked)
+        self._audit(AuditAction.REVOKE, revoked, change_of(token, revoked))
         self._check_administrator_remains("revoke", token)
         return revoked
 
@@ -115,15 +127,15 @@ class TokenChange:
         """Forget a token. Raises `ProvisionedTokenError`, `LastAdministratorError`."""
         _check_changeable(token, "remove")
         self.transaction.remove(token.token_id)
-        self._audit("delete", token)
+        self._audit(AuditAction.DELETE, token, change_of(token, None))
         self._check_administrator_remains("remove", token)
 
     def details(self, token: Token) -> TokenDetails:
         """The token as the change leaves it, with its live values and its usage."""
         return self.transaction.details([token], self.now_us)[0]
 
-    def _audit(self, action: str, token: Token) -> None:
-        self.transaction.audit(self.now_us, self.actor, action, token)
+    def _audit(self, action: AuditAction, token: Token, detail: Detail) -> None:
+        self.transaction.audit(self.now_us, self.actor, action, token, detail)
 
     def _check_administrator_remains(self, verb: str, token: Token) -> None:
         if not self.transaction.has_usable_administrator(self.now_us):
@@ -160,3 +172,8 @@ def _check_changeable(token: Token, verb: str) -> None:
 def _check_not_revoked(token: Token) -> None:
     if token.revoked_at_us is not None:
         raise RevokedTokenError(token.name)
+
+
+def _check_genuine(token: Token, verb: str) -> None:
+    if token.fault is not None:
+        raise FaultyTokenError(verb, token.name, token.fault)

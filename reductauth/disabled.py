@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from reductauth.actor import Actor, Identity
+from reductauth.audit import AuditEntry, AuditQuery
 from reductauth.details import PeriodUsage, TokenDetails
 from reductauth.draft import TokenDraft
 from reductauth.edit import TokenEdit
@@ -14,6 +15,7 @@ from reductauth.explanation import Demand, Explanation
 from reductauth.listing import EmptyListing
 from reductauth.periods import Span
 from reductauth.permissions import Permissions
+from reductauth.query import Page
 from reductauth.registry import Minted
 from reductauth.token import Token
 
@@ -61,6 +63,10 @@ class DisabledRegistry:
     async def details_by_id(self, token_id: str) -> TokenDetails:
         """Everybody's token, which has no values and of which nothing is counted."""
         return TokenDetails(EVERYBODY.token)
+
+    async def audited(self, query: AuditQuery) -> Page[AuditEntry]:
+        """Raise `AuthenticationOffError`."""
+        raise AuthenticationOffError
 
     async def explain(
         self, name: str, demand: Demand, address: str | None = None, at_us: int | None = None

@@ -8,13 +8,15 @@ AuthError
 │   ├── SeveralCredentialsError
 │   ├── InvalidTokenError
 │   ├── ExpiredTokenError
-│   └── AddressError
+│   ├── AddressError
+│   └── TooManyFailuresError
 ├── PermissionDeniedError       known, but may not
 ├── TokenNotFoundError
 ├── ConflictError               the registry's state forbids it
 │   ├── TokenExistsError
 │   ├── ProvisionedTokenError
 │   ├── RevokedTokenError
+│   ├── FaultyTokenError
 │   ├── BucketBusyError
 │   └── LastAdministratorError
 ├── InvalidInputError           the request cannot be understood
@@ -38,6 +40,7 @@ __all__ = [
     "ConfigurationError",
     "ConflictError",
     "ExpiredTokenError",
+    "FaultyTokenError",
     "InvalidInputError",
     "InvalidTokenError",
     "LastAdministratorError",
@@ -49,11 +52,17 @@ __all__ = [
     "StoreUnavailableError",
     "TokenExistsError",
     "TokenNotFoundError",
+    "TooManyFailuresError",
 ]
 
 
 class AuthError(Exception):
-    """Root of the tree; never raised itself."""
+    """Root of the tree; never raised itself.
+
+    `retry_after_seconds` is a fair pause where the same request may succeed later.
+    """
+
+    retry_after_seconds: int | None = None
 
 
 class ConfigurationError(AuthError):
@@ -126,6 +135,16 @@ class AddressError(AuthenticationError):
         )
 
 
+class TooManyFailuresError(AuthenticationError):
+    """The client's network has failed to authenticate too often of late. A valid value is never refused with it."""
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        super().__init__(retry_after_seconds)
+        self.retry_after_seconds = retry_after_seconds
+        unit = "second" if retry_after_seconds == 1 else "seconds"
+        self.message = f"Too many failed authentications, try again in {retry_after_seconds} {unit}"
+
+
 class PermissionDeniedError(AuthError):
     """The token is good, and may not do this."""
 
@@ -166,6 +185,16 @@ class RevokedTokenError(ConflictError):
         super().__init__(f"Token '{name}' is revoked")
 
 
+class FaultyTokenError(ConflictError):
+    """Something else than this module has changed the token: what it says now must not become the truth."""
+
+    def __init__(self, verb: str, name: str, fault: str) -> None:
+        self.name = name
+        super().__init__(
+            f"Can't {verb} token '{name}': {fault}; revoke or delete it, or restore it from a backup"
+        )
+
+
 class BucketBusyError(ConflictError):
     """A renaming or removal of the bucket is under way, or was cut short and is not settled yet."""
 
@@ -195,7 +224,7 @@ class BodyTooLargeError(InvalidInputError):
 
 
 class StoreUnavailableError(AuthError):
-    """The change was not kept, and nothing of it remains. `retry_after_seconds` is a fair pause."""
+    """The change was not kept, and nothing of it remains."""
 
     retry_after_seconds = 1
 

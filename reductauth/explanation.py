@@ -46,7 +46,7 @@ def explain(attempt: Attempt, demand: Demand) -> Explanation:
     if not failed:
         return Explanation(True, "every check is passed", findings)
     remedies = [check.remedy(attempt) for check in CHECKS if not check.passes(attempt)]
-    if attempt.token.revoked_at_us is not None:
+    if attempt.token.fault is not None or attempt.token.revoked_at_us is not None:
         remedies = remedies[:1]  # nothing else would help
     elif not decision:
         remedies.append(_remedy(demand))

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from reductauth.actor import Actor
 from reductauth.admission import Attempt
+from reductauth.audit import AuditEntry, AuditQuery
 from reductauth.authority import check_administrator, check_holder
 from reductauth.buckets import BucketGrants, BucketNames
 from reductauth.changes import TokenChange
@@ -26,6 +27,7 @@ from reductauth.explanation import Demand, Explanation, explain
 from reductauth.key import RegistryKey
 from reductauth.listing import TokenListing
 from reductauth.periods import Span
+from reductauth.query import Page
 from reductauth.store import IntentKind, Snapshot, TokenStore, Transaction
 from reductauth.token import Secret, Token
 from reductauth.value import check_name, mint
@@ -122,6 +124,10 @@ class TokenRegistry:
             return token, snapshot.usage(token.token_id, span)
 
         return await self._store.read(work)
+
+    async def audited(self, query: AuditQuery) -> Page[AuditEntry]:
+        """What a query asks for of the books."""
+        return await self._store.read(lambda snapshot: snapshot.audited(query))
 
     def _details(self, snapshot: Snapshot, token: Token | None) -> TokenDetails | None:
         return None if token is None else snapshot.details([token], self._clock())[0]

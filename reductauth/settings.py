@@ -23,7 +23,7 @@ from reductauth.errors import ConfigurationError, InvalidInputError
 from reductauth.networks import ANYWHERE, NetworkList
 from reductauth.provisioning import TOKENS
 
-__all__ = ["PREFIX", "ProxyHeader", "Settings", "check_path", "setting"]
+__all__ = ["PREFIX", "Flag", "ProxyHeader", "Settings", "check_path", "setting"]
 
 
 class ProxyHeader(StrEnum):
@@ -35,6 +35,7 @@ class ProxyHeader(StrEnum):
 
 
 _MAX_DAYS = 36_500
+_MAX_FAILURES_PER_MINUTE = 1_000_000
 _DAYS_RIGHT = f"a whole number from 1 to {_MAX_DAYS}"
 _DIGITS = re.compile(r"[0-9]{1,9}", re.ASCII)
 _BASE_PATH = re.compile(r"/|(/(?!\.{1,2}(/|\Z))[A-Za-z0-9._~-]+)+/?", re.ASCII)
@@ -88,6 +89,9 @@ def _whole(given: Any) -> Any:
     return given
 
 
+Flag = Annotated[bool, BeforeValidator(_flag)]
+"""`true` or `false`, in any case."""
+
 _Days = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=_MAX_DAYS)]
 
 
@@ -115,11 +119,18 @@ class Settings(BaseModel):
         "header in which trusted proxies name the client",
         "x-forwarded-for or forwarded",
     )
-    allow_basic_auth: Annotated[bool, BeforeValidator(_flag)] = setting(
+    allow_basic_auth: Flag = setting(
         False, "take a token as the password of `Authorization: Basic` too", "true or false"
     )
-    allow_x_auth_token: Annotated[bool, BeforeValidator(_flag)] = setting(
+    allow_x_auth_token: Flag = setting(
         False, "take a token from the header `X-Auth-Token` too", "true or false"
+    )
+    auth_failures_per_minute: Annotated[
+        int, BeforeValidator(_whole), Field(ge=0, le=_MAX_FAILURES_PER_MINUTE)
+    ] = setting(
+        60,
+        "failed authentications of one client in a minute, beyond which they are answered 429; 0 for no limit",
+        f"a whole number from 0 to {_MAX_FAILURES_PER_MINUTE}",
     )
     token_max_lifetime_seconds: Annotated[int, Field(ge=1, le=MAX_LIFETIME_SECONDS)] | None = setting(
         None,
@@ -134,7 +145,10 @@ class Settings(BaseModel):
         "days after which tokens that were revoked or have expired are deleted; without it they are kept",
         _DAYS_RIGHT,
     )
-    disable_auth: Annotated[bool, BeforeValidator(_flag)] = setting(
+    audit_days: _Days | None = setting(
+        None, "days after which entries of the audit are removed; without it they are kept", _DAYS_RIGHT
+    )
+    disable_auth: Flag = setting(
         False, "no authentication at all: everybody may do everything", "true or false"
     )
 

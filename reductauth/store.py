@@ -6,18 +6,28 @@ on disk before `change` returns; and from then on no process that shares the sto
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
 from reductauth.actor import Actor
+from reductauth.audit import AuditAction, AuditEntry, AuditQuery, Detail
 from reductauth.details import PeriodUsage, TokenDetails
 from reductauth.periods import Span
 from reductauth.query import Page, TokenQuery
 from reductauth.token import Secret, Token
 
-__all__ = ["BucketIntent", "Found", "IntentKind", "Snapshot", "TokenStore", "Transaction", "UsageDelta"]
+__all__ = [
+    "BucketIntent",
+    "Found",
+    "IntentKind",
+    "Snapshot",
+    "StoreCounts",
+    "TokenStore",
+    "Transaction",
+    "UsageDelta",
+]
 
 T = TypeVar("T")
 
@@ -47,6 +57,8 @@ class BucketIntent:
     new_bucket: str | None
     owner: int
     """The process that stated it."""
+    fault: str | None = None
+    """Why it can't be trusted: something else than this module wrote it."""
 
     @property
     def suspended(self) -> tuple[str, ...]:
@@ -67,6 +79,16 @@ class UsageDelta:
     denied: int
     last_access_us: int | None
     last_access_ip: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreCounts:
+    """What a store has done in this process."""
+
+    changes: Mapping[str, int] = field(default_factory=dict)
+    """Changes of tokens that were kept, by the action that was written down for them."""
+    errors: int = 0
+    """Lookups, reads and changes that it could not do."""
 
 
 class Snapshot(Protocol):
@@ -108,6 +130,10 @@ class Snapshot(Protocol):
         """The intents that stand, oldest first."""
         ...
 
+    def audited(self, query: AuditQuery) -> Page[AuditEntry]:
+        """What a query asks for of the books."""
+        ...
+
 
 class Transaction(Snapshot, Protocol):
     """One change: reads see what it wrote. Runs off the event loop; must not be kept."""
@@ -133,7 +159,10 @@ class Transaction(Snapshot, Protocol):
         ...
 
     def replace(self, token: Token) -> None:
-        """Write a token over the one with its id. Its last access is not written: usage has its own way."""
+        """Write a token over the one with its id. Its last access is not written: usage has its own way.
+
+        A token without a fault is genuine from now on, whatever was there before.
+        """
         ...
 
     def remove(self, token_id: str) -> None:
@@ -152,8 +181,23 @@ class Transaction(Snapshot, Protocol):
         """End all values of a token."""
         ...
 
-    def audit(self, at_us: int, actor: Actor, action: str, token: Token) -> None:
-        """Write down who changed which token."""
+    def audit(
+        self,
+        at_us: int,
+        actor: Actor,
+        action: AuditAction,
+        token: Token | None = None,
+        detail: Detail | None = None,
+    ) -> None:
+        """Write down who did what, and to which token. Raises `StoreUnavailableError` if that can't be done."""
+        ...
+
+    def forget_audit(self, before_us: int, limit: int) -> tuple[int, list[Token]]:
+        """Remove the oldest entries, all from before `before_us`, at most `limit`.
+
+        Return how many, and the tokens whose last entry was among them: unless each of these is written down again
+        in the same change, nobody can tell their records from older ones.
+        """
         ...
 
     def add_usage(self, deltas: Iterable[UsageDelta]) -> None:
@@ -164,8 +208,8 @@ class Transaction(Snapshot, Protocol):
         """Fold counters of days before `before_day` into their months, at most `limit`; return how many."""
         ...
 
-    def remove_ended_secrets(self, now_us: int, limit: int) -> int:
-        """Forget values whose period of grace is over, at most `limit`; return how many."""
+    def remove_ended_secrets(self, now_us: int, limit: int) -> list[Token]:
+        """Forget values whose period of grace is over, those of at most `limit` tokens; return these tokens."""
         ...
 
     def ended_tokens(self, by_us: int, limit: int) -> list[Token]:
@@ -218,6 +262,10 @@ class TokenStore(Protocol):
 
     def is_writable(self) -> bool:
         """Whether changes can be kept, as far as is known."""
+        ...
+
+    def counts(self) -> StoreCounts:
+        """What it has done so far."""
         ...
 
     def is_anothers(self, intent: BucketIntent) -> bool:

@@ -131,6 +131,7 @@ def serve_guarded(tmp_path: Path, fixed_clock: FixedClock) -> ServeGuarded:
 
     `serve_guarded(app, bootstrap={...}, RS_TRUSTED_PROXIES=...)`: `setup` is called for the application, with the
     variables as its environment, and a registry in the test's own folder. Without an application, an empty one.
+    Failed authentications are not limited, unless a variable does.
     """
 
     @asynccontextmanager
@@ -140,7 +141,12 @@ def serve_guarded(tmp_path: Path, fixed_clock: FixedClock) -> ServeGuarded:
         bootstrap: Mapping[str, str] = MappingProxyType({"RS_API_TOKEN": ADMINISTRATOR_VALUE}),
         **variables: str,
     ) -> AsyncIterator[Caller]:
-        environ = {"RS_DATA_PATH": str(tmp_path), **bootstrap, **variables}
+        environ = {
+            "RS_DATA_PATH": str(tmp_path),
+            "RS_AUTH_FAILURES_PER_MINUTE": "0",
+            **bootstrap,
+            **variables,
+        }
         app = app or web.Application()
         reductauth.web.setup(app, Settings.from_environment(environ), environ=environ, clock=fixed_clock)
         server = TestServer(app)

@@ -9,6 +9,8 @@ __all__ = ["parse_time", "rfc3339"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_FIRST_US = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+_LAST_US = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 # RFC 3339 §5.6. Python's own reader takes more (week dates, no offset) and less (a lower-case `z`).
 _RFC3339 = re.compile(
     r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(?:\.(\d{1,9}))?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
@@ -32,6 +34,10 @@ def parse_time(text: str) -> int:
 
 
 def rfc3339(time_us: int) -> str:
-    """Render microseconds since the epoch, always with six digits of fraction."""
-    moment = (_EPOCH + timedelta(microseconds=time_us)).replace(tzinfo=None)
+    """Render microseconds since the epoch, always with six digits of fraction.
+
+    What lies before or after all years of four digits, as only a damaged record says, is rendered as their end.
+    """
+    offset = timedelta(microseconds=min(max(time_us, _FIRST_US), _LAST_US))
+    moment = (_EPOCH + offset).replace(tzinfo=None)
     return moment.isoformat(timespec="microseconds") + "Z"

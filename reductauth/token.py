@@ -74,6 +74,8 @@ class Token:
     allowlist: NetworkList = ANYWHERE
     last_access_us: int | None = None
     last_access_ip: str | None = None
+    fault: str | None = None
+    """Why the record can't be trusted, for administrators: something else than this module changed it."""
 
     def status_at(self, now_us: int) -> TokenStatus:
         """What the token is good for at `now_us`."""
@@ -106,6 +108,7 @@ class Token:
         """Whether the registry can be administered with it from anywhere, now and for good."""
         return (
             self.permissions.full_access
+            and self.fault is None
             and self.status_at(now_us) is TokenStatus.ACTIVE
             and self.expires_at_us is None
             and self.ttl_seconds is None

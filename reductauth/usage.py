@@ -63,6 +63,7 @@ class UsageMeter:
     def __init__(self, store: TokenStore) -> None:
         self._store = store
         self._tallies: dict[int, _Tally] = {}
+        self._totals = [0, 0, 0, 0]
         self._waiting: list[UsageDelta] = []
         self._hurried_at_us: dict[int, int] = {}
         self._urgent = asyncio.Event()
@@ -73,7 +74,10 @@ class UsageMeter:
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._urgent.wait(), FLUSH_INTERVAL_SECONDS)
-            await self.flush()
+            try:
+                await self.flush()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next flush may be better
+                _logger.error("usage not flushed error=%s", error)  # noqa: TRY400 - one line
 
     def count(self, identity: Identity, kind: UsageKind, now_us: int) -> None:
         """Count one request. No I/O."""
@@ -81,13 +85,27 @@ class UsageMeter:
         tally = self._tallies.get(secret_id)
         if tally is None or not tally.day_starts_us <= now_us < tally.day_ends_us:
             if tally is not None:
-                self._waiting.append(tally.delta(secret_id))
+                self._waiting.append(self._closed(secret_id, tally))
             tally = self._tallies[secret_id] = _Tally(identity.token.token_id, now_us)
         tally.counts[kind] += 1
         tally.last_access_us = now_us
         tally.address = identity.address
         if identity.token.ttl_seconds is not None:
             self._hurry(secret_id, identity.token.ttl_seconds, now_us)
+
+    def totals(self) -> dict[UsageKind, int]:
+        """All requests that were counted, whether they are flushed or not."""
+        totals = list(self._totals)
+        for tally in self._tallies.values():
+            for kind, number in enumerate(tally.counts):
+                totals[kind] += number
+        return {kind: totals[kind] for kind in UsageKind}
+
+    def _closed(self, secret_id: int, tally: _Tally) -> UsageDelta:
+        """What a tally holds that nothing is added to any more."""
+        for kind, number in enumerate(tally.counts):
+            self._totals[kind] += number
+        return tally.delta(secret_id)
 
     def _hurry(self, secret_id: int, ttl_seconds: int, now_us: int) -> None:
         """Have what other processes know of an idle time be at most a quarter of the ttl behind."""
@@ -105,7 +123,7 @@ class UsageMeter:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
-        counted = (tally.delta(secret_id) for secret_id, tally in self._tallies.items())
+        counted = (self._closed(secret_id, tally) for secret_id, tally in self._tallies.items())
         deltas = _merged([*self._waiting, *counted])
         if not deltas:
             return

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from aiohttp import web
 
 import reductauth.web
-from reductauth import AuthError, ConfigurationError
+from reductauth import Action, AuthError, BucketAccess, ConfigurationError
 from reductauth.configuration import Configuration
 from storage_demo.api.buckets import bucket_routes
 from storage_demo.api.cors import cross_origin
@@ -66,8 +66,18 @@ def build_app(
     # After the registry has settled what a crash cut short: a bucket of that name would look like the old one.
     app.cleanup_ctx.append(provision)
     api = f"{settings.api_base_path}/api/v1"
-    app.add_routes([*server_routes(api), *bucket_routes(api), *record_routes(api), fallback_route()])
+    app.add_routes([*server_routes(api), *bucket_routes(api), *record_routes(api)])
+    if settings.metrics:
+        app.add_routes([_metrics_route(settings.api_base_path)])
+    app.add_routes([fallback_route()])
     return app
+
+
+def _metrics_route(base_path: str) -> web.RouteDef:
+    """A page for a token that can do nothing else: no wildcard reaches a `$` bucket, and this one never exists."""
+    from reductauth.web.metrics import metrics_route  # noqa: PLC0415 - it needs an extra
+
+    return metrics_route(f"{base_path}/metrics", BucketAccess(Action.READ, "$metrics"))
 
 
 async def _provision_buckets(app: web.Application, buckets: Mapping[str, BucketSettings]) -> None:
@@ -84,7 +94,6 @@ async def _provision_buckets(app: web.Application, buckets: Mapping[str, BucketS
 async def _engine_life(app: web.Application) -> AsyncIterator[None]:
     data_path = app[SETTINGS].data_path.absolute()
     try:
-        data_path.mkdir(parents=True, exist_ok=True)
         engine = await Engine.open(data_path / "storage")
     except OSError as error:
         raise ConfigurationError(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import socket
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from reductauth.configuration import Configuration, Group
-from reductauth.settings import Settings, check_path, setting
+from reductauth.settings import Flag, Settings, check_path, setting
 from storage_demo.provisioning import BUCKETS, declared_buckets
 
 __all__ = ["LogLevel", "ServerSettings"]
@@ -39,6 +40,12 @@ def _origins(given: Any) -> Any:
     if not all(_ORIGIN.fullmatch(origin) for origin in origins if origin):
         raise ValueError
     return tuple(origin for origin in origins if origin)
+
+
+def _check_metrics(given: bool) -> bool:
+    if given and find_spec("prometheus_client") is None:
+        raise ValueError
+    return given
 
 
 def _default_instance_name() -> str:
@@ -70,6 +77,11 @@ class ServerSettings(Settings):
     )
     cert_key_path: Annotated[Path | None, BeforeValidator(check_path)] = setting(
         None, "private key of the certificate, in PEM form", "a file's path"
+    )
+    metrics: Annotated[Flag, AfterValidator(_check_metrics)] = setting(
+        False,
+        "Prometheus metrics at `/metrics`, for tokens that may read the bucket `$metrics`",
+        "false, or true where prometheus-client is installed: pip install 'reductauth[metrics]'",
     )
     log_level: Annotated[LogLevel, BeforeValidator(_upper)] = setting(
         LogLevel.INFO, "from which weight on events are logged", "DEBUG, INFO, WARNING or ERROR"

@@ -8,7 +8,7 @@ pytest_plugins = ["reductauth.testing"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--rounds`."""
+    """Add `--rounds`, `--seed` and `--sabotage`."""
     parser.addoption(
         "--rounds",
         type=int,
@@ -16,3 +16,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         help="go on for N rounds where tests are as long as one likes",
     )
+    parser.addoption("--seed", type=int, default=None, metavar="N", help="repeat what a random test did")
+    parser.addoption(
+        "--sabotage", action="store_true", help="show that fault tests fail without their mechanism"
+    )
+
+
+@pytest.fixture(scope="session")
+def rounds(pytestconfig: pytest.Config) -> int | None:
+    """What `--rounds` says, None if it does not: as short as makes sense."""
+    found: int | None = pytestconfig.getoption("rounds")
+    return found
+
+
+@pytest.fixture(scope="session")
+def seed(pytestconfig: pytest.Config) -> int | None:
+    """What `--seed` says, None if it does not."""
+    found: int | None = pytestconfig.getoption("seed")
+    return found

@@ -66,8 +66,11 @@ def serving(
     interpreter: str = sys.executable,
     patience_seconds: float = _PATIENCE_SECONDS,
 ) -> Iterator[ServerProcess]:
-    """Run a server in `folder`, with its data in `folder/data`, on a port of the system's choice."""
-    variables = {"RS_PORT": "0", **environ}
+    """Run a server in `folder`, with its data in `folder/data`, on a port of the system's choice.
+
+    Failed authentications are not limited, unless `environ` says so: many of these tests are made of them.
+    """
+    variables = {"RS_PORT": "0", "RS_AUTH_FAILURES_PER_MINUTE": "0", **environ}
     log = folder / f"server-{time.monotonic_ns()}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiohttp import web
+from prometheus_client import generate_latest
 from yarl import URL
 
 from reductauth.bootstrap import SECRET_VARIABLES, Bootstrap
 from reductauth.configuration import Configuration, Group
+from reductauth.testing import ServeGuarded
 from reductauth.web.schema import parse_draft
 from storage_demo.provisioning import declared_buckets
 from storage_demo.settings import ServerSettings
@@ -37,8 +43,13 @@ def steady(text: str) -> str:
     return text.replace('"last_access":null', '"last_access":"<time>"')  # it may lag by seconds
 
 
-def run_console(session: str, server: ServerProcess) -> tuple[list[str], list[str]]:
-    """Run the `$` lines of a session in one shell against a server; return expected and real output, line by line."""
+def run_console(
+    session: str, server: ServerProcess, folder: Path | None = None
+) -> tuple[list[str], list[str]]:
+    """Run the `$` lines of a session in one shell against a server; return expected and real output, line by line.
+
+    Both outputs of a command, as at a terminal.
+    """
     commands = [line[2:] for line in session.splitlines() if line.startswith("$ ")]
     expected = [line for line in session.splitlines() if not line.startswith("$ ")]
     script = "\n".join(f"{command}\necho" for command in commands).replace(
@@ -47,14 +58,15 @@ def run_console(session: str, server: ServerProcess) -> tuple[list[str], list[st
     quiet = script.replace("curl ", "curl --silent --show-error ")
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", quiet],
-        env=clean_environment(),
-        capture_output=True,
+        cwd=folder,
+        env=clean_environment(PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
         timeout=60,
         check=True,
     )
-    assert done.stderr == ""
-    return expected, [line for line in done.stdout.splitlines() if line]
+    return expected, [line.rstrip() for line in done.stdout.splitlines() if line]
 
 
 @contextmanager
@@ -94,6 +106,32 @@ def test_the_engine_of_your_own(tmp_path: Path) -> None:
     with serving(tmp_path, {"RS_API_TOKEN": VALUE}, ("logged.py",)) as server:
         expected, real = run_console(blocks("console")[2], server)
         assert real == expected
+
+
+async def test_the_metrics_of_your_own(serve_guarded: ServeGuarded) -> None:
+    """The snippet makes the page and the engine's own registry, and both have every metric of the table."""
+    (snippet,) = [text for text in blocks("py") if "metrics_route" in text]
+    app = web.Application()
+    names: dict[str, Any] = {"app": app}
+    exec(snippet, names)  # noqa: S102 - it is our own
+    documented = set(re.findall(r"^\| `(reductauth_\w+)", README, re.MULTILINE))
+    async with serve_guarded(app) as root:
+        page = await (await root("GET", "/metrics")).text()
+        for text in (page, generate_latest(names["registry"]).decode()):
+            assert {
+                line.split("{")[0].split(" ")[0] for line in text.splitlines() if line[0] != "#"
+            } == documented
+        for found in (r'reason="(\w+)"', r'action="(\w+)"'):
+            for label in set(re.findall(found, page)) - {"other"}:
+                assert f"`{label}`" in README
+
+
+def test_the_command_line(tmp_path: Path) -> None:
+    """The session with a server and the one on its folder print what the README shows."""
+    over_http, on_folder = [text for text in blocks("console") if "reductauth " in text]
+    with serving(tmp_path, {"RS_API_TOKEN": VALUE}) as server:
+        expected, real = run_console(over_http + on_folder, server, tmp_path)
+        assert [steady(line) for line in real] == [steady(line) for line in expected]
 
 
 def test_the_test_command() -> None:

@@ -25,9 +25,9 @@ from pathlib import Path
 
 from reductauth.errors import ConfigurationError, StoreUnavailableError
 from reductauth.key import RegistryKey
-from reductauth.sqlite import schema
+from reductauth.sqlite import schema, trail
 
-__all__ = ["FIRST_GENERATION", "FolderLock", "RegistryFolder"]
+__all__ = ["FIRST_GENERATION", "FolderLock", "RegistryFolder", "replace_file", "sync"]
 
 FIRST_GENERATION = 2
 _LOCK_TIMEOUT_SECONDS = 5.0
@@ -73,6 +73,12 @@ class FolderLock:
         kind, *_ = struct.unpack(_FLOCK, answer)
         return bool(kind != fcntl.F_UNLCK)
 
+    def is_any_claimed(self) -> bool:
+        """Whether any other process holds a number: it has the registry open."""
+        whole = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 1, 0, 0)
+        kind, *_ = struct.unpack(_FLOCK, fcntl.fcntl(self._descriptor, fcntl.F_OFD_GETLK, whole))
+        return bool(kind != fcntl.F_UNLCK)
+
     def close(self) -> None:
         """Let go of the file, once."""
         if self._descriptor >= 0:
@@ -115,6 +121,15 @@ class RegistryFolder:
         """A registry that a first start has not finished."""
         return self.path / "auth.db.new"
 
+    @property
+    def restored_database(self) -> Path:
+        """A copy that is about to be put in place."""
+        return self.path / "auth.db.restored"
+
+    def logs(self) -> list[Path]:
+        """What SQLite keeps beside a database that was not closed."""
+        return [self._beside(suffix) for suffix in ("-wal", "-shm", "-journal")]
+
     def holds_registry(self) -> bool:
         """Whether anything here says that a registry was made, even if parts of it are lost."""
         return os.path.lexists(self.database) or os.path.lexists(self.key_file) or self._has_remains()
@@ -142,9 +157,7 @@ class RegistryFolder:
 
         Raises `ConfigurationError` for a folder or file that is a symbolic link, not ours, or open to others.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            self.path.mkdir(mode=0o700)
+        _make_folder(self.path, 0o700)
         faults = _ownership_faults(self.path, stat.S_ISDIR, "folder")
         if not faults:
             for entry in sorted(self.path.iterdir()):
@@ -215,24 +228,31 @@ class RegistryFolder:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         connection = sqlite3.connect(path, isolation_level=None)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            # It is synced as a whole, below; a start that is cut short before that begins anew.
+            connection.execute("PRAGMA synchronous = OFF")
+            connection.execute("PRAGMA journal_mode = MEMORY")
             facts: dict[str, str | bytes | int] = {
                 "key_check": key.check_value,
                 "key_id": key.key_id,
                 "generation": FIRST_GENERATION,
                 "seeded": 0,
+                **trail.first_facts(key),
             }
             schema.create(connection, facts)
+            # Last: what stood in a log would be moved when the connection is closed, and nobody hears if that fails.
+            connection.execute("PRAGMA journal_mode = WAL")
         finally:
             connection.close()
-        _sync(path)
+        sync(path)
+        sync(self.path)  # before the key: a key without any database is one whose registry was lost
 
     def _write_key(self, key: RegistryKey) -> None:
         replace_file(self.key_file, key.to_hex().encode() + b"\n")
 
     def _finish(self) -> None:
         self.unfinished_database.rename(self.database)
-        _sync(self.path)
+        sync(self.path)
+        sync(self.path.parent)  # a start that was killed may have made the folder, and not have come to this
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -244,10 +264,20 @@ def replace_file(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(descriptor)
     new.rename(path)
-    _sync(path.parent)
+    sync(path.parent)
 
 
-def _sync(path: Path) -> None:
+def _make_folder(path: Path, mode: int = 0o777) -> None:
+    """Make a folder and what is missing above it; a power cut does not take them away with all that is in them."""
+    if not path.parent.is_dir():
+        _make_folder(path.parent)
+    with contextlib.suppress(FileExistsError):
+        path.mkdir(mode)
+        sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Have a file, or a folder's names, on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

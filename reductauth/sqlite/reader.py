@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import orjson
 
+from reductauth.audit import AuditEntry, AuditQuery
 from reductauth.details import PeriodUsage, TokenDetails
 from reductauth.periods import Span
 from reductauth.query import Page, TokenQuery
+from reductauth.sqlite.books import AuditSelection
 from reductauth.sqlite.details import details_of, usage_in
 from reductauth.sqlite.rows import SECRET_COLUMNS, TOKEN_COLUMNS, DamagedRowError, secret_of, token_of
+from reductauth.sqlite.seal import ALTERED, Sealer
 from reductauth.sqlite.selection import Selection
 from reductauth.store import BucketIntent, Found, IntentKind
 from reductauth.token import Secret, Token
@@ -21,24 +24,23 @@ from reductauth.token import Secret, Token
 __all__ = ["KEY_OF_ID", "SqliteSnapshot", "find", "suspended_buckets"]
 
 KEY_OF_ID = "(SELECT key FROM tokens WHERE id = ?)"
-_OWN_COLUMNS = ", ".join(f"tokens.{name}" for name in TOKEN_COLUMNS.split(", "))
-_FOUND_COLUMNS = ", ".join([_OWN_COLUMNS, *(f"secrets.{name}" for name in SECRET_COLUMNS.split(", "))])
+_FOUND_COLUMNS = ", ".join([*(f"secrets.{name}" for name in SECRET_COLUMNS.split(", ")), TOKEN_COLUMNS])
 _FIND = f"SELECT {_FOUND_COLUMNS} FROM secrets JOIN tokens ON tokens.key = secrets.token_key WHERE digest = ?"
 _PICKED = f"""
-SELECT {_OWN_COLUMNS} FROM tokens JOIN json_each(?) AS picked ON tokens.key = picked.value ORDER BY picked.key
+SELECT {TOKEN_COLUMNS} FROM tokens JOIN json_each(?) AS picked ON tokens.key = picked.value ORDER BY picked.key
 """
 _logger = logging.getLogger("reductauth.store")
-_TOKEN_WIDTH = TOKEN_COLUMNS.count(",") + 1
-_NAME = TOKEN_COLUMNS.split(", ").index("name")
+_SECRET_WIDTH = SECRET_COLUMNS.count(",") + 1
+_NAME = 1
 
 
-def find(connection: sqlite3.Connection, digest: bytes) -> Found | None:
+def find(connection: sqlite3.Connection, sealer: Sealer, digest: bytes) -> Found | None:
     """Find a token by the digest of one of its values. One whose row is damaged opens nothing: it is logged."""
     row = connection.execute(_FIND, (digest,)).fetchone()
     if row is None:
         return None
     try:
-        return Found(token_of(row[:_TOKEN_WIDTH]), secret_of(row[_TOKEN_WIDTH:]))
+        return Found(token_of(row[_SECRET_WIDTH:], sealer), secret_of(row[:_SECRET_WIDTH]))
     except DamagedRowError as error:
         _logger.error("token damaged reason=%s", error)  # noqa: TRY400 - the row says it all
         return None
@@ -50,25 +52,16 @@ def suspended_buckets(connection: sqlite3.Connection) -> frozenset[str]:
     return frozenset(name for row in rows for name in row if name is not None)
 
 
-def _undamaged(rows: Iterable[tuple[Any, ...]]) -> list[Token]:
-    found = []
-    for row in rows:
-        try:
-            found.append(token_of(row))
-        except DamagedRowError as error:
-            _logger.error("token damaged reason=%s", error)  # noqa: TRY400 - the row says it all
-    return found
-
-
 class SqliteSnapshot:
     """Reads in whatever transaction the connection is in."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, sealer: Sealer) -> None:
         self._connection = connection
+        self._sealer = sealer
 
     def token_named(self, name: str) -> Token | None:
         """The token with this name."""
-        return self._one("name = ?", name)
+        return self._one("tokens.name = ?", name)
 
     def tokens(self) -> list[Token]:
         """All tokens, by name."""
@@ -77,7 +70,7 @@ class SqliteSnapshot:
     def tokens_after(self, name: str, limit: int) -> tuple[list[Token], str | None]:
         """The next tokens by name, and where to go on after."""
         rows = self._execute("name > ? ORDER BY name LIMIT ?", (name, limit)).fetchall()
-        return _undamaged(rows), rows[-1][_NAME] if len(rows) == limit else None
+        return list(self._undamaged(rows)), rows[-1][_NAME] if len(rows) == limit else None
 
     def select(self, query: TokenQuery, now_us: int) -> Page[Token]:
         """What a query asks for."""
@@ -85,7 +78,7 @@ class SqliteSnapshot:
         keys = orjson.dumps(selection.keys(self._connection)).decode()
         (total,) = self._connection.execute("SELECT count(*) FROM tokens").fetchone()
         rows = self._connection.execute(_PICKED, (keys,))
-        return Page(_undamaged(rows), selection.count(self._connection), total)
+        return Page(list(self._undamaged(rows)), selection.count(self._connection), total)
 
     def token_by_id(self, token_id: str) -> Token | None:
         """The token with this id."""
@@ -109,16 +102,35 @@ class SqliteSnapshot:
     def bucket_intents(self) -> list[BucketIntent]:
         """The intents that stand, oldest first."""
         rows = self._connection.execute(
-            "SELECT id, kind, bucket, new_bucket, owner FROM bucket_intents ORDER BY id"
+            "SELECT id, kind, bucket, new_bucket, owner, seal FROM bucket_intents ORDER BY id"
         )
-        return [BucketIntent(row[0], IntentKind(row[1]), row[2], row[3], row[4]) for row in rows]
+        return [
+            BucketIntent(
+                *(row[0], IntentKind(row[1]), row[2], row[3], row[4]),
+                fault=None if self._sealer.fits(row) else ALTERED,
+            )
+            for row in rows
+        ]
+
+    def audited(self, query: AuditQuery) -> Page[AuditEntry]:
+        """What a query asks for of the books."""
+        selection = AuditSelection(query)
+        (total,) = self._connection.execute("SELECT count(*) FROM audit").fetchone()
+        return Page(selection.entries(self._connection), selection.count(self._connection), total)
 
     def _one(self, where: str, *parameters: Any) -> Token | None:
         row = self._execute(where, parameters).fetchone()
-        return None if row is None else token_of(row)
+        return None if row is None else token_of(row, self._sealer)
 
     def _many(self, where: str, *parameters: Any) -> list[Token]:
-        return _undamaged(self._execute(where, parameters))
+        return list(self._undamaged(self._execute(where, parameters)))
+
+    def _undamaged(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[Token]:
+        for row in rows:
+            try:
+                yield token_of(row, self._sealer)
+            except DamagedRowError as error:
+                _logger.error("token damaged reason=%s", error)  # noqa: TRY400 - the row says it all
 
     def _execute(self, where: str, parameters: tuple[Any, ...]) -> sqlite3.Cursor:
         return self._connection.execute(f"SELECT {TOKEN_COLUMNS} FROM tokens WHERE {where}", parameters)

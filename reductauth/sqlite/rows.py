@@ -10,15 +10,13 @@ import orjson
 from reductauth.errors import InvalidInputError, StoreUnavailableError
 from reductauth.networks import ANYWHERE, NetworkList
 from reductauth.permissions import Permissions, Role
+from reductauth.sqlite.seal import FREE_COLUMNS, SEAL_COLUMNS, SEALED_COLUMNS, Sealer
 from reductauth.token import Secret, Token
 
 __all__ = ["SECRET_COLUMNS", "TOKEN_COLUMNS", "DamagedRowError", "secret_of", "token_of", "values_of"]
 
-TOKEN_COLUMNS = (
-    "id, name, full_access, read_patterns, write_patterns, created_at_us, updated_at_us, created_by, description, "
-    "role, is_provisioned, active, valid_from_us, expires_at_us, revoked_at_us, ttl_seconds, ip_allowlist, "
-    "last_access_us, last_access_ip"
-)
+TOKEN_COLUMNS = f"{SEALED_COLUMNS}, {FREE_COLUMNS}, {SEAL_COLUMNS}"
+"""In a query on `tokens`, perhaps joined with others."""
 SECRET_COLUMNS = "id, created_at_us, expires_at_us, last_access_us, last_access_ip, uses"
 
 _NOTHING = "[]"
@@ -31,35 +29,39 @@ class DamagedRowError(StoreUnavailableError):
         super().__init__(f"Token '{name}' is damaged in the registry ({type(reason).__name__})")
 
 
-def token_of(row: tuple[Any, ...]) -> Token:
-    """Make a token of a row with `TOKEN_COLUMNS`. Raises `DamagedRowError`."""
+def token_of(row: tuple[Any, ...], sealer: Sealer) -> Token:
+    """Make a token of a row with `TOKEN_COLUMNS`, and say what is wrong with its seal. Raises `DamagedRowError`."""
     try:
-        return _token_of(row)
+        return _token_of(row, sealer.fault(row))
     except (ValueError, TypeError, InvalidInputError) as error:
         raise DamagedRowError(row[1], error) from None
 
 
-def _token_of(row: tuple[Any, ...]) -> Token:
+def _token_of(row: tuple[Any, ...], fault: str | None) -> Token:
     (
         token_id,
         name,
         full_access,
         read,
         write,
-        created_at_us,
-        updated_at_us,
-        created_by,
-        description,
-        role,
         is_provisioned,
         active,
+        created_at_us,
         valid_from_us,
         expires_at_us,
         revoked_at_us,
         ttl_seconds,
         allowlist,
+        _audit_sequence,
+        _values,
+        updated_at_us,
+        created_by,
+        description,
+        role,
         last_access_us,
         last_access_ip,
+        _seal,
+        _last_sequence,
     ) = row
     return Token(
         token_id,
@@ -79,6 +81,7 @@ def _token_of(row: tuple[Any, ...]) -> Token:
         ANYWHERE if allowlist == _NOTHING else NetworkList.of(orjson.loads(allowlist)),
         last_access_us,
         last_access_ip,
+        fault,
     )
 
 

@@ -10,7 +10,7 @@ import sqlite3
 
 from reductauth.errors import ConfigurationError
 
-__all__ = ["SCHEMA_VERSION", "check_version", "create"]
+__all__ = ["SCHEMA_VERSION", "check_version", "create", "foreign_parts"]
 
 SCHEMA_VERSION = 1
 
@@ -42,8 +42,8 @@ CREATE TABLE tokens (
     ip_allowlist TEXT NOT NULL,
     last_access_us INTEGER,
     last_access_ip TEXT,
-    audit_sequence INTEGER, -- of the last change, for the seal
-    seal BLOB
+    audit_sequence INTEGER, -- of the last change, as the seal has it
+    seal BLOB -- see reductauth.sqlite.seal
 ) STRICT;
 CREATE INDEX tokens_administrators ON tokens (name) WHERE full_access = 1;
 CREATE INDEX tokens_provisioned ON tokens (name) WHERE is_provisioned = 1;
@@ -74,7 +74,7 @@ CREATE TABLE usage (
 CREATE INDEX usage_days ON usage (period) WHERE length(period) = 10;
 
 CREATE TABLE audit (
-    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    sequence INTEGER PRIMARY KEY,
     at_us INTEGER NOT NULL,
     actor TEXT NOT NULL,
     actor_id TEXT,
@@ -83,8 +83,10 @@ CREATE TABLE audit (
     token_id TEXT,
     token_name TEXT,
     detail TEXT,
-    mac BLOB
+    mac BLOB NOT NULL -- over the entry before it and this one
 ) STRICT;
+CREATE INDEX audit_of_token ON audit (token_id) WHERE token_id IS NOT NULL;
+CREATE INDEX audit_times ON audit (at_us);
 
 CREATE TABLE bucket_intents (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -92,9 +94,12 @@ CREATE TABLE bucket_intents (
     bucket TEXT NOT NULL,
     new_bucket TEXT,
     owner INTEGER NOT NULL, -- a number that the process holds while it lives
-    started_at_us INTEGER NOT NULL
+    started_at_us INTEGER NOT NULL,
+    seal BLOB -- over all the others
 ) STRICT;
 """
+
+_PARTS = "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_stat%'"
 
 
 def create(connection: sqlite3.Connection, meta: dict[str, str | bytes | int]) -> None:
@@ -102,6 +107,17 @@ def create(connection: sqlite3.Connection, meta: dict[str, str | bytes | int]) -
     connection.executescript(_TABLES)
     connection.executemany("INSERT INTO meta (name, value) VALUES (?, ?)", meta.items())
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def foreign_parts(connection: sqlite3.Connection) -> list[str]:
+    """Name what this release has not made: a trigger, for instance, could change what a change writes."""
+    ours = sqlite3.connect(":memory:")
+    try:
+        ours.executescript(_TABLES)
+        known = set(ours.execute(_PARTS))
+    finally:
+        ours.close()
+    return sorted(f"{part[0]} {part[1]}" for part in set(connection.execute(_PARTS)) - known)
 
 
 def check_version(connection: sqlite3.Connection, path: str) -> None:

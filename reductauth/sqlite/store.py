@@ -17,9 +17,9 @@ from reductauth.sqlite import reader, schema
 from reductauth.sqlite.files import FolderLock, RegistryFolder
 from reductauth.sqlite.generation import Generation
 from reductauth.sqlite.reader import SqliteSnapshot
-from reductauth.sqlite.transaction import SqliteTransaction
+from reductauth.sqlite.transaction import RegistryKeys, SqliteTransaction
 from reductauth.sqlite.writer import Writer
-from reductauth.store import BucketIntent, Found, Snapshot, Transaction
+from reductauth.store import BucketIntent, Found, Snapshot, StoreCounts, Transaction
 
 __all__ = ["SqliteStore"]
 
@@ -46,12 +46,16 @@ class SqliteStore:
         """See `TokenStore.generation`."""
         self._reads = _connect(folder.database)
         writing = _connect(folder.database)
+        keys = RegistryKeys.of(key)
+        self._sealer = keys.sealer
         self._owner = lock.claim()
-        self._writer = Writer(writing, folder, lock, self._generation, key.key_id, self._owner)
+        self._writer = Writer(writing, folder, lock, self._generation, keys, self._owner)
         self._read_thread = ThreadPoolExecutor(1, "reductauth-reader")
         self._suspended: frozenset[str] = frozenset()
         self._suspended_generation = -1
         self._is_closed = False
+        # One for each thread: adding is no single step.
+        self._failed_lookups = self._failed_reads = 0
 
     @classmethod
     def open(cls, path: Path, given_key: RegistryKey | None = None) -> Self:
@@ -104,8 +108,9 @@ class SqliteStore:
             if generation != self._suspended_generation or generation % 2:
                 self._suspended = reader.suspended_buckets(self._lookups)
                 self._suspended_generation = generation
-            found = reader.find(self._lookups, digest)
+            found = reader.find(self._lookups, self._sealer, digest)
         except (sqlite3.Error, ValueError) as error:  # ValueError: the store was closed
+            self._failed_lookups += 1
             raise StoreUnavailableError from error
         if found is None or not self._suspended:
             return found
@@ -122,10 +127,11 @@ class SqliteStore:
         try:
             self._reads.execute("BEGIN")
             try:
-                return work(SqliteSnapshot(self._reads))
+                return work(SqliteSnapshot(self._reads, self._sealer))
             finally:
                 self._reads.execute("ROLLBACK")
         except sqlite3.Error as error:
+            self._failed_reads += 1
             raise StoreUnavailableError from error
 
     async def change(self, work: Callable[[Transaction], T]) -> T:
@@ -135,6 +141,11 @@ class SqliteStore:
     def is_writable(self) -> bool:
         """See `TokenStore.is_writable`."""
         return self._writer.is_keeping
+
+    def counts(self) -> StoreCounts:
+        """See `TokenStore.counts`."""
+        errors = self._failed_lookups + self._failed_reads + self._writer.failures
+        return StoreCounts(dict(self._writer.kept), errors)
 
     def is_anothers(self, intent: BucketIntent) -> bool:
         """See `TokenStore.is_anothers`."""
@@ -182,6 +193,17 @@ def _fact(connection: sqlite3.Connection, name: str, kind: type[T], folder: Regi
     return row[0]
 
 
+def _check_parts(connection: sqlite3.Connection, folder: RegistryFolder) -> None:
+    parts = schema.foreign_parts(connection)
+    if parts:
+        raise ConfigurationError(
+            [
+                f"{folder.database}: {', '.join(parts)}: no part of a registry, and could change what is written; "
+                "find out who put it there, and restore the registry from a backup"
+            ]
+        )
+
+
 def _check(connection: sqlite3.Connection, key: RegistryKey, folder: RegistryFolder) -> None:
     """Raise `ConfigurationError` unless this is a whole registry of this release, made with this key."""
     schema.check_version(connection, str(folder.database))
@@ -190,6 +212,7 @@ def _check(connection: sqlite3.Connection, key: RegistryKey, folder: RegistryFol
         raise ConfigurationError(
             [f"{folder.database}: can't be switched to WAL (it is {mode}); is the disk local?"]
         )
+    _check_parts(connection, folder)
     _fact(connection, "seeded", int, folder)
     if not key.matches(_fact(connection, "key_check", bytes, folder)):
         raise ConfigurationError(

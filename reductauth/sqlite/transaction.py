@@ -1,26 +1,39 @@
-"""What a change may do to the registry. It knows by itself whether what readers keep must be dropped."""
+"""What a change may do to the registry. It knows by itself whether what readers keep must be dropped.
+
+Rule of this file: a token is sealed anew only if its seal was good before the change touched it, or if the change
+wrote all of it; what somebody else wrote into its record does not become genuine on the way.
+"""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Self
+
+import orjson
 
 from reductauth.actor import Actor
+from reductauth.audit import AuditAction, Detail
+from reductauth.key import RegistryKey
 from reductauth.periods import month_of
 from reductauth.sqlite.reader import KEY_OF_ID, SqliteSnapshot
 from reductauth.sqlite.rows import values_of
+from reductauth.sqlite.seal import SEALED_COLUMNS, Sealer
+from reductauth.sqlite.trail import Trail, TrailKey
 from reductauth.store import BucketIntent, IntentKind, UsageDelta
 from reductauth.token import Token
 
-__all__ = ["SqliteTransaction"]
+__all__ = ["RegistryKeys", "SqliteTransaction"]
 
-_ADMINISTRATOR = """
-SELECT 1 FROM tokens
-WHERE full_access = 1 AND active = 1 AND revoked_at_us IS NULL
-    AND expires_at_us IS NULL AND ttl_seconds IS NULL
+_SEALED = f"SELECT {SEALED_COLUMNS} FROM tokens WHERE tokens.id = ?"
+
+# What SQL can see of `Token.is_usable_administrator`; the seal it can't.
+_ADMINISTRATORS = """
+full_access = 1 AND active = 1 AND revoked_at_us IS NULL
+    AND tokens.expires_at_us IS NULL AND ttl_seconds IS NULL
     AND ip_allowlist = '[]' AND (valid_from_us IS NULL OR valid_from_us <= ?)
-    AND EXISTS (SELECT 1 FROM secrets WHERE token_key = tokens.key AND expires_at_us IS NULL)
-LIMIT 1
+    AND EXISTS (SELECT 1 FROM secrets WHERE token_key = tokens.key AND secrets.expires_at_us IS NULL)
 """
 
 _ADD_USAGE = """
@@ -42,25 +55,66 @@ ON CONFLICT (token_key, period) DO UPDATE SET
 # The same as `Token.is_expired`, for tokens that were revoked too.
 _ENDED = """
 is_provisioned = 0 AND (
-    revoked_at_us <= ? OR expires_at_us <= ?
-    OR (? - max(created_at_us, coalesce(last_access_us, 0))) / 1000000 > ttl_seconds
+    revoked_at_us <= ? OR tokens.expires_at_us <= ?
+    OR (? - max(tokens.created_at_us, coalesce(tokens.last_access_us, 0))) / 1000000 > ttl_seconds
 ) LIMIT ?
 """
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryKeys:
+    """What is made of a registry's key for changes."""
+
+    key_id: str
+    sealer: Sealer
+    trail: TrailKey
+
+    @classmethod
+    def of(cls, key: RegistryKey) -> Self:
+        """Derive them."""
+        return cls(key.key_id, Sealer(key), TrailKey(key))
 
 
 class SqliteTransaction(SqliteSnapshot):
     """One change within the writer's transaction; see `reductauth.store.Transaction`."""
 
-    def __init__(self, connection: sqlite3.Connection, key_id: str, owner: int) -> None:
-        super().__init__(connection)
+    def __init__(self, connection: sqlite3.Connection, keys: RegistryKeys, owner: int) -> None:
+        super().__init__(connection, keys.sealer)
         self._owner = owner
-        self._key_id = key_id
+        self._key_id = keys.key_id
+        self._trail = Trail(connection, keys.trail)
+        self._genuine: set[str] = set()
+        self._unsealed: set[str] = set()
         self.invalidates = False
         """Whether something about an existing token changed. Creations and usage do not count."""
+        self.actions: list[str] = []
+        """What was done to tokens."""
+
+    def seal(self) -> None:
+        """Seal the tokens that were changed so far."""
+        for token_id in self._unsealed:
+            row = self._connection.execute(_SEALED, (token_id,)).fetchone()
+            if row is not None:
+                seal = self._sealer.seal(row)
+                self._connection.execute("UPDATE tokens SET seal = ? WHERE id = ?", (seal, token_id))
+        self._unsealed.clear()
+
+    def _touch(self, token_id: str) -> None:
+        """Ask before a token is changed: it is sealed anew if it is genuine."""
+        if token_id not in self._genuine:
+            row = self._execute("tokens.id = ?", (token_id,)).fetchone()
+            if row is None or self._sealer.fault(row) is not None:
+                return
+            self._genuine.add(token_id)
+        self._unsealed.add(token_id)
+
+    def _execute(self, where: str, parameters: tuple[Any, ...]) -> sqlite3.Cursor:
+        self.seal()
+        return super()._execute(where, parameters)
 
     def token_by_digest(self, digest: bytes) -> Token | None:
         """The token that has this value, live or in its grace period."""
-        return self._one("key = (SELECT token_key FROM secrets WHERE digest = ?)", digest)
+        return self._one("tokens.key = (SELECT token_key FROM secrets WHERE digest = ?)", digest)
 
     def provisioned_tokens(self) -> list[Token]:
         """The tokens that the deployment declares, by name."""
@@ -78,28 +132,39 @@ class SqliteTransaction(SqliteSnapshot):
 
     def has_usable_administrator(self, now_us: int) -> bool:
         """Whether any token is one."""
-        return self._connection.execute(_ADMINISTRATOR, (now_us,)).fetchone() is not None
+        rows = self._execute(_ADMINISTRATORS, (now_us,))
+        return any(token.fault is None for token in self._undamaged(rows))
 
     def add(self, token: Token) -> None:
         """Add a token whose name and id are free."""
         values = values_of(token)
         columns, marks = ", ".join(values), ", ".join(f":{name}" for name in values)
-        self._connection.execute(f"INSERT INTO tokens ({columns}) VALUES ({marks})", values)
+        cursor = self._connection.execute(f"INSERT INTO tokens ({columns}) VALUES ({marks})", values)
+        # A value that waits for a token with this key was put there by somebody else.
+        self._connection.execute("DELETE FROM secrets WHERE token_key = ?", (cursor.lastrowid,))
+        self._genuine.add(token.token_id)
+        self._unsealed.add(token.token_id)
 
     def replace(self, token: Token) -> None:
         """Write a token over the one with its id."""
         values = values_of(token)
         assignments = ", ".join(f"{name} = :{name}" for name in values if name != "id")
+        if token.fault is None:
+            self._genuine.add(token.token_id)
+        self._touch(token.token_id)
         self._connection.execute(f"UPDATE tokens SET {assignments} WHERE id = :id", values)
         self.invalidates = True
 
     def remove(self, token_id: str) -> None:
         """Forget a token, its values and its counters."""
         self._connection.execute("DELETE FROM tokens WHERE id = ?", (token_id,))
+        self._genuine.discard(token_id)
+        self._unsealed.discard(token_id)
         self.invalidates = True
 
     def add_secret(self, token_id: str, digest: bytes, created_at_us: int) -> None:
         """Give a token one more value, by its digest."""
+        self._touch(token_id)
         self._connection.execute(
             f"INSERT INTO secrets (token_key, digest, key_id, created_at_us) VALUES ({KEY_OF_ID}, ?, ?, ?)",
             (token_id, digest, self._key_id, created_at_us),
@@ -107,6 +172,7 @@ class SqliteTransaction(SqliteSnapshot):
 
     def retire_secrets(self, token_id: str, expires_at_us: int) -> None:
         """Let the values of a token that had no end work until then; those that had one end at once."""
+        self._touch(token_id)
         of_token = f"token_key = {KEY_OF_ID}"
         self._connection.execute(
             f"DELETE FROM secrets WHERE {of_token} AND expires_at_us IS NOT NULL", (token_id,)
@@ -118,16 +184,42 @@ class SqliteTransaction(SqliteSnapshot):
 
     def remove_secrets(self, token_id: str) -> None:
         """End all values of a token."""
+        self._touch(token_id)
         self._connection.execute(f"DELETE FROM secrets WHERE token_key = {KEY_OF_ID}", (token_id,))
         self.invalidates = True
 
-    def audit(self, at_us: int, actor: Actor, action: str, token: Token) -> None:
-        """Write down who changed which token."""
-        self._connection.execute(
-            "INSERT INTO audit (at_us, actor, actor_id, address, action, token_id, token_name)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (at_us, actor.name, actor.token_id, actor.address, action, token.token_id, token.name),
-        )
+    def audit(
+        self,
+        at_us: int,
+        actor: Actor,
+        action: AuditAction,
+        token: Token | None = None,
+        detail: Detail | None = None,
+    ) -> None:
+        """Write down who did what, and to which token."""
+        if token is None:
+            self._trail.write(at_us, actor, action, None, None, detail)
+            return
+        self.actions.append(action)
+        self._touch(token.token_id)
+        sequence = self._trail.write(at_us, actor, action, token.token_id, token.name, detail)
+        if token.token_id in self._genuine:
+            self._connection.execute(
+                "UPDATE tokens SET audit_sequence = ? WHERE id = ?", (sequence, token.token_id)
+            )
+
+    def forget_audit(self, before_us: int, limit: int) -> tuple[int, list[Token]]:
+        """Remove the oldest entries, and name the tokens that have no later one."""
+        self.seal()
+        ids = orjson.dumps(list({token_id for _, token_id in self._trail.old(before_us, limit) if token_id}))
+        tokens = self._many("tokens.id IN (SELECT value FROM json_each(?))", ids.decode())
+        genuine = [token for token in tokens if token.fault is None]
+        self._genuine.update(token.token_id for token in genuine)
+        removed = self._trail.forget(before_us, limit)
+        last = "SELECT 1 FROM audit WHERE token_id = ? LIMIT 1"
+        return removed, [
+            token for token in genuine if self._connection.execute(last, (token.token_id,)).fetchone() is None
+        ]
 
     def add_usage(self, deltas: Iterable[UsageDelta]) -> None:
         """Add counters and move last accesses forward."""
@@ -164,14 +256,21 @@ class SqliteTransaction(SqliteSnapshot):
         )
         return len(days)
 
-    def remove_ended_secrets(self, now_us: int, limit: int) -> int:
+    def remove_ended_secrets(self, now_us: int, limit: int) -> list[Token]:
         """Forget values whose period of grace is over."""
-        removed = self._connection.execute(
-            "DELETE FROM secrets WHERE id IN (SELECT id FROM secrets WHERE expires_at_us <= ? LIMIT ?)",
-            (now_us, limit),
-        ).rowcount
-        self.invalidates |= removed > 0
-        return removed
+        tokens = self._many(
+            "tokens.key IN (SELECT DISTINCT token_key FROM secrets WHERE expires_at_us <= ? LIMIT ?)",
+            now_us,
+            limit,
+        )
+        for token in tokens:
+            self._touch(token.token_id)
+            self._connection.execute(
+                f"DELETE FROM secrets WHERE expires_at_us <= ? AND token_key = {KEY_OF_ID}",
+                (now_us, token.token_id),
+            )
+            self.invalidates = True
+        return tokens
 
     def ended_tokens(self, by_us: int, limit: int) -> list[Token]:
         """Tokens that had ended by a time."""
@@ -187,6 +286,8 @@ class SqliteTransaction(SqliteSnapshot):
             (kind, bucket, new_bucket, self._owner, at_us),
         )
         (intent_id,) = cursor.fetchone()
+        seal = self._sealer.seal((intent_id, kind, bucket, new_bucket, self._owner))
+        self._connection.execute("UPDATE bucket_intents SET seal = ? WHERE id = ?", (seal, intent_id))
         self.invalidates = True
         return BucketIntent(intent_id, kind, bucket, new_bucket, self._owner)
 

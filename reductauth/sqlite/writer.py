@@ -12,16 +12,18 @@ import logging
 import queue
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from reductauth.errors import StoreUnavailableError
+from reductauth.sqlite import schema
 from reductauth.sqlite.files import FolderLock, RegistryFolder
 from reductauth.sqlite.generation import Generation
-from reductauth.sqlite.transaction import SqliteTransaction
+from reductauth.sqlite.transaction import RegistryKeys, SqliteTransaction
 
 __all__ = ["Writer"]
 
@@ -38,6 +40,7 @@ class _Change:
     future: Future[Any]
     result: Any = None
     refusal: BaseException | None = None
+    actions: list[str] = field(default_factory=list)
 
     def tell(self) -> None:
         if self.refusal is None:
@@ -55,20 +58,25 @@ class Writer:
         folder: RegistryFolder,
         lock: FolderLock,
         generation: Generation,
-        key_id: str,
+        keys: RegistryKeys,
         owner: int,
     ) -> None:
         self._connection = connection
         self._lock = lock
         self._generation = generation
-        self._key_id = key_id
+        self._keys = keys
         self._owner = owner
-        self._inodes = {path: _inode(path) for path in folder.live_files()}
+        self._files = {path: _inode_and_size(path) for path in folder.live_files()}
         self._queue: queue.SimpleQueue[_Change | None] = queue.SimpleQueue()
+        self._schema_version = -1
         self._failure: str | None = None
         self._door = threading.Lock()
         self._is_closed = False
         self._has_kept = True
+        self.kept: Counter[str] = Counter()
+        """Changes of tokens that were kept, by action."""
+        self.failures = 0
+        """Changes that could not be kept."""
         self._thread = threading.Thread(target=self._run, name="reductauth-writer", daemon=True)
         self._thread.start()
 
@@ -119,11 +127,14 @@ class Writer:
         except BaseException as error:  # noqa: BLE001 - the callers must hear, and the thread must live on
             _logger.error("changes not kept changes=%d error=%s", len(batch), error)  # noqa: TRY400 - one line
             self._has_kept = False
+            self.failures += len(batch)
             for change in batch:
                 change.future.set_exception(StoreUnavailableError())
         else:
             self._has_kept = True
             for change in batch:
+                if change.refusal is None:
+                    self.kept.update(change.actions)
                 change.tell()
 
     def _commit(self, batch: list[_Change]) -> None:
@@ -131,6 +142,7 @@ class Writer:
             raise StoreUnavailableError
         self._connection.execute("BEGIN IMMEDIATE")
         try:
+            self._check_schema()
             # A list, not a generator: every change must run.
             invalidates = [self._attempt(change) for change in batch]
             self._check_in_place()
@@ -145,12 +157,23 @@ class Writer:
             raise
         self._check_in_place()
 
+    def _check_schema(self) -> None:
+        """Refuse to write where something else has put what writes along, such as a trigger."""
+        (version,) = self._connection.execute("PRAGMA schema_version").fetchone()
+        if version != self._schema_version:
+            parts = schema.foreign_parts(self._connection)
+            if parts:
+                _logger.critical("registry is not ours parts=%s; run reductauth verify", parts)
+                raise StoreUnavailableError
+            self._schema_version = version
+
     def _attempt(self, change: _Change) -> bool:
         """Run one change in its savepoint; return whether it ends what readers keep."""
-        transaction = SqliteTransaction(self._connection, self._key_id, self._owner)
+        transaction = SqliteTransaction(self._connection, self._keys, self._owner)
         self._connection.execute("SAVEPOINT change")
         try:
             change.result = change.work(transaction)
+            transaction.seal()
         except BaseException as refusal:
             if isinstance(refusal, sqlite3.Error) and not isinstance(refusal, sqlite3.IntegrityError):
                 raise  # the disk's fault, which may have rolled everything back: the whole batch fails
@@ -158,6 +181,7 @@ class Writer:
             change.refusal = RuntimeError(repr(refusal)) if isinstance(refusal, StopIteration) else refusal
             self._connection.execute("ROLLBACK TO change")
         self._connection.execute("RELEASE change")
+        change.actions = transaction.actions
         return transaction.invalidates and change.refusal is None
 
     def _commit_unpublished(self) -> None:
@@ -165,7 +189,7 @@ class Writer:
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             if not _is_harmless(error):
-                self._fail(f"commit failed: {error}")
+                self._stop(error)
             raise
 
     def _commit_and_publish(self) -> None:
@@ -182,10 +206,24 @@ class Writer:
                     self._roll_back()
                     self._generation.publish(before)
                 else:
-                    # The commit may or may not be on disk. Odd, the counter makes every reader look there.
-                    self._fail(f"commit failed: {error}")
+                    self._stop(error)
                 raise
             self._generation.publish(even)
+
+    def _stop(self, error: sqlite3.Error) -> None:
+        """Keep nothing any more: the commit may or may not be on disk, and a disk that failed once is not trusted.
+
+        What it wrote may lie whole in SQLite's log, only not synced, and the next start would take it for kept. So a
+        change that means nothing is written over it.
+        """
+        self._fail(f"commit failed: {error}")
+        self._roll_back()
+        try:
+            self._connection.execute(_NEXT_GENERATION, (0,)).fetchone()
+        except sqlite3.Error as second:
+            _logger.critical(
+                "what was refused can't be taken back error=%s; it may be there after the restart", second
+            )
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:
@@ -194,10 +232,12 @@ class Writer:
 
     def _check_in_place(self) -> None:
         """Refuse to keep, or to acknowledge, what goes to files that the next start will not find."""
-        for path, inode in self._inodes.items():
-            if _inode(path) != inode:
-                self._fail(f"{path} was removed or replaced while the server runs")
+        for path, (inode, size) in self._files.items():
+            found = _inode_and_size(path)
+            if found[0] != inode or found[1] < size:  # none of them gets shorter by itself
+                self._fail(f"{path} was removed, replaced or cut short while the server runs")
                 raise StoreUnavailableError
+            self._files[path] = found
 
     def _fail(self, reason: str) -> None:
         self._failure = reason
@@ -207,11 +247,12 @@ class Writer:
         )
 
 
-def _inode(path: Path) -> int | None:
+def _inode_and_size(path: Path) -> tuple[int | None, int]:
     try:
-        return path.lstat().st_ino
+        status = path.lstat()
     except OSError:
-        return None
+        return None, 0
+    return status.st_ino, status.st_size
 
 
 def _is_harmless(error: sqlite3.Error) -> bool:

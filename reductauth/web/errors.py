@@ -24,11 +24,13 @@ from reductauth.errors import (
     PermissionDeniedError,
     StoreUnavailableError,
     TokenNotFoundError,
+    TooManyFailuresError,
 )
 
 __all__ = ["auth_error_response", "error_response", "refusal_of"]
 
 _STATUS: tuple[tuple[type[AuthError], int], ...] = (
+    (TooManyFailuresError, 429),  # before what it is a case of
     (AuthenticationError, 401),
     (PermissionDeniedError, 403),
     (TokenNotFoundError, 404),
@@ -70,14 +72,19 @@ def _shortened(message: str) -> str:
 
 def _refusal_of(error: AuthError) -> tuple[int, bytes, CIMultiDict[str]]:
     # mypy takes the __hash__ of instances for the one of their class
-    return _refusal(type(error), _shortened(str(error)))  # type: ignore[arg-type]
+    return _refusal(type(error), _shortened(str(error)), error.retry_after_seconds)  # type: ignore[arg-type]
 
 
 @lru_cache(maxsize=1024)
-def _refusal(kind: type[AuthError], message: str) -> tuple[int, bytes, CIMultiDict[str]]:
+def _refusal(
+    kind: type[AuthError], message: str, retry_after_seconds: int | None
+) -> tuple[int, bytes, CIMultiDict[str]]:
     """Status, body and headers. Kept, because refusals come in floods; none of them holds a value."""
     status = next((status for known, status in _STATUS if issubclass(kind, known)), 500)
-    return status, *_rendered(message, tuple(_headers(kind, message).items()))
+    headers = _headers(kind, message)
+    if retry_after_seconds is not None:
+        headers["retry-after"] = str(retry_after_seconds)
+    return status, *_rendered(message, tuple(headers.items()))
 
 
 def _rendered(message: str, further: tuple[tuple[str, str], ...]) -> tuple[bytes, CIMultiDict[str]]:
@@ -94,8 +101,6 @@ def _headers(kind: type[AuthError], message: str) -> dict[str, str]:
         return {"www-authenticate": _challenge("invalid_token", message) if kind.presented else "Bearer"}
     if issubclass(kind, PermissionDeniedError):
         return {"www-authenticate": _challenge("insufficient_scope", message)}
-    if issubclass(kind, StoreUnavailableError):
-        return {"retry-after": str(kind.retry_after_seconds)}
     return {}
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from aiohttp import hdrs, web
 
 from reductauth.actor import Identity
 from reductauth.authenticator import Authenticator
 from reductauth.disabled import EVERYBODY
-from reductauth.errors import AuthenticationError
+from reductauth.errors import AuthenticationError, TooManyFailuresError
+from reductauth.refusals import RefusalMeter
 from reductauth.settings import Settings
+from reductauth.throttle import Throttle
 from reductauth.usage import UsageKind, UsageMeter
 from reductauth.web.credentials import X_AUTH_TOKEN, ClientAddress, Credentials
 
@@ -18,7 +22,9 @@ __all__ = ["OpenGate", "StoreGate"]
 class StoreGate:
     """Asks the registry who a caller is. See `reductauth.web.keys.Gate`."""
 
-    def __init__(self, authenticator: Authenticator, usage: UsageMeter, settings: Settings) -> None:
+    def __init__(
+        self, authenticator: Authenticator, usage: UsageMeter, refusals: RefusalMeter, settings: Settings
+    ) -> None:
         self._recall = authenticator.recall
         self._authenticate = authenticator.authenticate
         self._has_proxies = bool(settings.trusted_proxies)
@@ -29,6 +35,14 @@ class StoreGate:
         self._takes_x_auth_token = settings.allow_x_auth_token
         self.further_challenges = self._credentials.further_challenges
         self.count = usage.count
+        per_minute = settings.auth_failures_per_minute
+        self._throttle = Throttle(per_minute) if per_minute else None
+        self.refused: Counter[type[AuthenticationError]] = Counter()
+        """Refusals so far, by their reason."""
+        self.throttled: Counter[type[AuthenticationError]] = Counter()
+        """Refusals so far that were one too many, by the reason that they would have had."""
+        self.deny = refusals.deny
+        self._fail = refusals.fail
 
     def recall(self, request: web.BaseRequest, now_us: int) -> Identity | AuthenticationError | None:
         """Ask the memory, for the plain case: one line with a bearer."""
@@ -50,6 +64,20 @@ class StoreGate:
             return value
         return await self._authenticate(value, self._client_address.of(request), now_us)
 
+    def refuse(
+        self, request: web.BaseRequest, refusal: AuthenticationError, now_us: int
+    ) -> AuthenticationError:
+        """Count a refusal, once for each request. Who presents nothing guesses nothing, and is not held up."""
+        if refusal.presented:
+            self._fail(now_us)
+            if self._throttle is not None:
+                seconds = self._throttle.seconds_to_wait(self._client_address.of(request), now_us)
+                if seconds:
+                    self.throttled[type(refusal)] += 1
+                    return TooManyFailuresError(seconds)
+        self.refused[type(refusal)] += 1
+        return refusal
+
 
 class OpenGate:
     """Lets everybody in: authentication is switched off. See `reductauth.web.keys.Gate`."""
@@ -64,5 +92,17 @@ class OpenGate:
         """Everybody."""
         return EVERYBODY
 
+    def refuse(
+        self,
+        request: web.BaseRequest,  # noqa: ARG002
+        refusal: AuthenticationError,
+        now_us: int,  # noqa: ARG002
+    ) -> AuthenticationError:
+        """Do nothing: nobody is refused."""
+        return refusal
+
     def count(self, identity: Identity, kind: UsageKind, now_us: int) -> None:
         """Do nothing: there is no token to count for."""
+
+    def deny(self, identity: Identity, now_us: int) -> None:
+        """Do nothing: everybody may do everything."""

@@ -22,6 +22,7 @@ from typing import Any, Final, TypeVar, cast
 from aiohttp import hdrs, web
 from aiohttp.abc import AbstractView
 
+from reductauth.actor import Identity
 from reductauth.errors import AuthenticationError, AuthError, PermissionDeniedError
 from reductauth.permissions import Action
 from reductauth.policy import (
@@ -56,6 +57,7 @@ HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
 _Handler = Callable[..., Awaitable[web.StreamResponse]]
 
 _ATTRIBUTE: Final = "__reductauth_policy__"
+_REFUSAL: web.RequestKey[AuthenticationError] = web.RequestKey("reductauth refusal", AuthenticationError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +134,24 @@ async def _decide(request: web.Request, policy: Policy) -> Decision:
         return ALLOWED
     identity = request.get(IDENTITY)
     if identity is None:
-        auth = _auth(request)
-        found = await auth.gate.identify(request, auth.clock())
-        if isinstance(found, AuthenticationError):
-            raise found
-        identity = found
+        identity = await _identify(request)
     return policy.decide(identity.token)
+
+
+async def _identify(request: web.Request) -> Identity:
+    """Find out who asks, on a route that let everybody in. Raises `AuthenticationError`.
+
+    A handler may ask about many buckets; a request fails once.
+    """
+    refusal = request.get(_REFUSAL)
+    if refusal is None:
+        auth = _auth(request)
+        now_us = auth.clock()
+        found = await auth.gate.identify(request, now_us)
+        if not isinstance(found, AuthenticationError):
+            return found
+        refusal = request[_REFUSAL] = auth.gate.refuse(request, found, now_us)
+    raise refusal.with_traceback(None)  # or it would grow with each time that it is raised
 
 
 def _guard_function(
@@ -176,11 +190,10 @@ def _demand(handler: _Handler, policy: RoutePolicy) -> _Handler:
             now_us = auth.clock()
             identity = auth.gate.recall(request, now_us) or await auth.gate.identify(request, now_us)
             if isinstance(identity, AuthenticationError):
-                return await _refused(request, identity)
+                return await _refused(request, auth.gate.refuse(request, identity, now_us))
             decision = decide(identity.token, request)
             if decision is not ALLOWED and not decision:
-                auth.gate.count(identity, UsageKind.DENIED, now_us)
-                return await _refused(request, PermissionDeniedError(decision.reason))
+                return await _denied(request, identity, kind, decision.reason, now_us)
             auth.gate.count(identity, kind, now_us)
             request[TOKEN] = identity.token
             request[IDENTITY] = identity
@@ -208,16 +221,26 @@ async def expect_after_guard(request: web.Request) -> web.Response | None:
     refusal = await expect_later(request)
     policy = _policy_of_request(request)
     if refusal is None and policy is not None and not isinstance(policy, Anonymous):
-        auth = _auth(request)
-        found = await auth.gate.identify(request, auth.clock())
-        if isinstance(found, AuthenticationError):
-            return await _refused(request, found)
-        decision = _decider(policy)(found.token, request)
-        if not decision:
-            return await _refused(request, PermissionDeniedError(decision.reason))
+        refusal = await _refusal(request, policy)
     if refusal is None:
         await let_client_send(request)
     return refusal
+
+
+async def _refusal(request: web.Request, policy: RoutePolicy) -> web.Response | None:
+    """Decide as the guard will, which counts what it lets in: the answer if it refuses, or None."""
+    auth = _auth(request)
+    now_us = auth.clock()
+    try:
+        found = await auth.gate.identify(request, now_us)
+    except AuthError as error:
+        return await _refused(request, error)
+    if isinstance(found, AuthenticationError):
+        return await _refused(request, auth.gate.refuse(request, found, now_us))
+    decision = _decider(policy)(found.token, request)
+    if decision:
+        return None
+    return await _denied(request, found, _usage_kind(policy), decision.reason, now_us)
 
 
 def _policy_of_request(request: web.Request) -> RoutePolicy | None:
@@ -229,6 +252,16 @@ def _policy_of_request(request: web.Request) -> RoutePolicy | None:
 
 def _request_of(target: web.Request | web.View) -> web.Request:
     return target.request if isinstance(target, AbstractView) else target
+
+
+async def _denied(
+    request: web.Request, identity: Identity, kind: UsageKind, reason: str, now_us: int
+) -> web.Response:
+    gate = _auth(request).gate
+    gate.count(identity, UsageKind.DENIED, now_us)
+    if kind is UsageKind.ADMIN:
+        gate.deny(identity, now_us)
+    return await _refused(request, PermissionDeniedError(reason))
 
 
 async def _refused(request: web.Request, error: AuthError) -> web.Response:

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from reductauth.actor import Actor, Identity
 from reductauth.clock import Clock
+from reductauth.counts import Counts
 from reductauth.disabled import DisabledRegistry
 from reductauth.errors import AuthenticationError
 from reductauth.registry import TokenRegistry
@@ -33,8 +34,18 @@ class Gate(Protocol):
         """Find the caller of a request, or the reason why it is nobody. Raises `StoreUnavailableError`."""
         ...
 
+    def refuse(
+        self, request: web.BaseRequest, refusal: AuthenticationError, now_us: int
+    ) -> AuthenticationError:
+        """Take note that a request is refused; return what to refuse it with."""
+        ...
+
     def count(self, identity: Identity, kind: UsageKind, now_us: int) -> None:
         """Count one request."""
+        ...
+
+    def deny(self, identity: Identity, now_us: int) -> None:
+        """Count one request for what needs full access, by a caller that has it not."""
         ...
 
 
@@ -47,6 +58,8 @@ class Auth:
     clock: Clock
     is_writable: Callable[[], bool] = lambda: True
     """Whether changes of the registry can be kept just now."""
+    counts: Callable[[], Counts] = Counts
+    """What was decided and done so far."""
 
 
 AUTH: web.AppKey[Auth] = web.AppKey("reductauth", Auth)

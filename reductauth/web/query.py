@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from multidict import MultiMapping
 
+from reductauth.audit import AuditAction, AuditQuery
 from reductauth.draft import MAX_INTEGER
 from reductauth.errors import InvalidInputError
 from reductauth.explanation import Demand
@@ -20,13 +21,16 @@ from reductauth.policy import BucketAccess, FullAccess
 from reductauth.query import DEFAULT_LIMIT, MAX_LIMIT, MAX_WORDS, SortKey, TokenQuery
 from reductauth.times import parse_time
 from reductauth.token import TokenStatus
+from reductauth.value import check_name
 
 __all__ = [
+    "AUDIT_PARAMETERS",
     "LIST_PARAMETERS",
     "QUESTION_PARAMETERS",
     "SPAN_PARAMETERS",
     "Question",
     "is_full_view",
+    "parse_audit_query",
     "parse_question",
     "parse_span",
     "parse_token_query",
@@ -41,6 +45,9 @@ LIST_PARAMETERS = (*_CONDITIONS, "view")
 SPAN_PARAMETERS = ("by", "from", "to")
 """What usage may be asked with."""
 
+AUDIT_PARAMETERS = ("token", "actor", "action", "from", "to", "limit", "offset", "sort")
+"""What the audit may be asked with."""
+
 QUESTION_PARAMETERS = ("action", "bucket", "client_ip", "at")
 """What a token may be checked with."""
 
@@ -54,6 +61,11 @@ class _Asked(StrEnum):
     READ = "read"
     WRITE = "write"
     FULL_ACCESS = "full_access"
+
+
+class _AuditOrder(StrEnum):
+    OLDEST_FIRST = "sequence"
+    NEWEST_FIRST = "-sequence"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +99,7 @@ def parse_token_query(query: MultiMapping[str]) -> TokenQuery | None:
         token_id=_token_id(query),
         bucket=bucket,
         action=action,
-        statuses=_statuses(query),
+        statuses=_words_of(query, "status", TokenStatus),
         sort=SortKey.NAME if sort is None else _choice("sort", sort.removeprefix("-"), SortKey),
         descending=sort is not None and sort.startswith("-"),
         limit=_integer(query, "limit", 1, MAX_LIMIT, DEFAULT_LIMIT),
@@ -103,6 +115,34 @@ def parse_span(query: MultiMapping[str]) -> Span:
     if span.first is not None and span.last is not None and span.first > span.last:
         raise InvalidInputError("Invalid query: from: must not be after to")
     return span
+
+
+def parse_audit_query(query: MultiMapping[str]) -> AuditQuery:
+    """Read which entries of the audit are asked for. Raises `InvalidInputError`, naming the parameter."""
+    sort = _only(query, "sort")
+    asked = AuditQuery(
+        token=_name_or_id(query, "token"),
+        actor=_name_or_id(query, "actor"),
+        actions=_words_of(query, "action", AuditAction),
+        from_us=_time(query, "from"),
+        to_us=_time(query, "to"),
+        descending=sort is None or _choice("sort", sort, _AuditOrder) is _AuditOrder.NEWEST_FIRST,
+        limit=_integer(query, "limit", 1, MAX_LIMIT, DEFAULT_LIMIT),
+        offset=_integer(query, "offset", 0, MAX_INTEGER, 0),
+    )
+    if asked.from_us is not None and asked.to_us is not None and asked.from_us > asked.to_us:
+        raise InvalidInputError("Invalid query: from: must not be after to")
+    return asked
+
+
+def _name_or_id(query: MultiMapping[str], name: str) -> str | None:
+    text = _only(query, name)
+    if text is None:
+        return None
+    try:
+        return check_name(text)
+    except InvalidInputError:
+        raise _refusal(name, "must be the name of a token, or an id", text) from None
 
 
 def parse_question(query: MultiMapping[str]) -> Question:
@@ -183,13 +223,9 @@ def _bucket(query: MultiMapping[str]) -> str | None:
         raise _refusal("bucket", "must be the name of a bucket", text) from None
 
 
-def _statuses(query: MultiMapping[str]) -> frozenset[TokenStatus]:
-    text = _only(query, "status")
-    return (
-        frozenset()
-        if text is None
-        else frozenset(_choice("status", word, TokenStatus) for word in text.split(","))
-    )
+def _words_of(query: MultiMapping[str], name: str, kind: type[ChoiceT]) -> frozenset[ChoiceT]:
+    text = _only(query, name)
+    return frozenset() if text is None else frozenset(_choice(name, word, kind) for word in text.split(","))
 
 
 def _choice(name: str, text: str, kind: type[ChoiceT]) -> ChoiceT:

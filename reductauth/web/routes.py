@@ -14,15 +14,18 @@ from reductauth.web.guard import requires
 from reductauth.web.keys import AUTH, TOKEN, actor_of
 from reductauth.web.listing import bare_end, counted_end, full_rows, page_body, protocol_rows, stream_body
 from reductauth.web.query import (
+    AUDIT_PARAMETERS,
     LIST_PARAMETERS,
     QUESTION_PARAMETERS,
     SPAN_PARAMETERS,
     is_full_view,
+    parse_audit_query,
     parse_question,
     parse_span,
     parse_token_query,
 )
 from reductauth.web.schema import (
+    audit_view,
     explanation_view,
     full_view,
     minted_view,
@@ -50,6 +53,7 @@ def token_routes(base_path: str) -> list[web.RouteDef]:
         web.get(f"{api}/me", show_me),
         web.delete(f"{api}/me", revoke_me),
         web.post(f"{api}/me/rotate", rotate_me, expect_handler=expect_later),
+        web.get(f"{api}/audit", show_audit),
         web.get(f"{api}/tokens", list_tokens),
         web.post(f"{api}/tokens/$batch", change_tokens, expect_handler=expect_later),
         web.get(token, show_token),
@@ -131,6 +135,14 @@ async def show_usage(request: web.Request) -> web.Response:
     refuse_query(request.query, SPAN_PARAMETERS)
     span = parse_span(request.query)
     return _json(usage_view(*await request.app[AUTH].registry.usage(_name(request), span)))
+
+
+@requires(FullAccess())
+async def show_audit(request: web.Request) -> web.Response:
+    """Show what was done to the registry, a page at a time."""
+    refuse_query(request.query, AUDIT_PARAMETERS)
+    query = parse_audit_query(request.query)
+    return _json(audit_view(await request.app[AUTH].registry.audited(query), query))
 
 
 @requires(FullAccess())

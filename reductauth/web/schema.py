@@ -13,13 +13,15 @@ from typing import Annotated, Any, TypeVar
 import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from reductauth.audit import AuditEntry, AuditQuery
 from reductauth.details import PeriodUsage, TokenDetails, UsageCounts
 from reductauth.draft import MAX_INTEGER, TokenDraft
 from reductauth.edit import NOT_GIVEN, PermissionsEdit, TokenEdit
 from reductauth.errors import InvalidInputError
 from reductauth.explanation import Explanation
-from reductauth.networks import NetworkList
+from reductauth.networks import MAX_NETWORKS, NetworkList
 from reductauth.permissions import MAX_PATTERNS, Permissions, Role
+from reductauth.query import Page
 from reductauth.registry import MAX_GRACE_SECONDS, Minted
 from reductauth.times import parse_time, rfc3339
 from reductauth.token import Secret, Token
@@ -28,6 +30,7 @@ __all__ = [
     "MAX_BATCH_ITEMS",
     "BatchItem",
     "Operation",
+    "audit_view",
     "edit_of",
     "explanation_view",
     "full_view",
@@ -45,6 +48,25 @@ __all__ = [
 
 MAX_BATCH_ITEMS = 1_000
 
+_MAX_KEYS = 100
+"""Of one object: far more than any has, and few enough that looking at each of them holds nobody up."""
+
+_WORDS = {
+    "bool_type": "must be true or false",
+    "enum": "must be {expected}",
+    "extra_forbidden": "is not a known field",
+    "greater_than_equal": "must be at least {ge}",
+    "int_type": "must be an integer",
+    "less_than_equal": "must be at most {le}",
+    "list_type": "must be a list",
+    "missing": "is missing",
+    "model_type": "must be an object",
+    "string_type": "must be a string",
+    "too_long": "can have at most {max_length} entries",
+    "too_short": "must have at least {min_length} entry",
+}
+"""What pydantic finds, in words for those who know JSON but no classes of ours."""
+
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
@@ -54,6 +76,7 @@ def _microseconds(given: Any) -> Any:
 
 _Time = Annotated[int | None, BeforeValidator(_microseconds)]
 _Patterns = Annotated[list[str], Field(max_length=MAX_PATTERNS)]
+_Networks = Annotated[list[str], Field(max_length=MAX_NETWORKS)]
 
 
 class _Body(BaseModel):
@@ -72,7 +95,7 @@ class _PermissionsBody(_Body):
 class _FlatBody(_PermissionsBody):
     """`{full_access?, read?, write?, ip_allowlist?}`: what clients up to API 1.18 send."""
 
-    ip_allowlist: list[str] = []
+    ip_allowlist: _Networks = []
 
     def draft(self) -> TokenDraft:
         return TokenDraft(permissions=self.permissions_of(), allowlist=NetworkList.of(self.ip_allowlist))
@@ -88,7 +111,7 @@ class _NestedBody(_Body):
     valid_from: _Time = None
     expires_at: _Time = None
     ttl: Annotated[int, Field(ge=0, le=MAX_INTEGER)] | None = None
-    ip_allowlist: list[str] = []
+    ip_allowlist: _Networks = []
 
     def draft(self) -> TokenDraft:
         if self.permissions is not None and self.role is None:
@@ -137,7 +160,7 @@ class _EditBody(_Body):
     valid_from: _Time = _LEFT_OUT
     expires_at: _Time = _LEFT_OUT
     ttl: Annotated[int, Field(ge=0, le=MAX_INTEGER)] | None = _LEFT_OUT
-    ip_allowlist: list[str] | None = _LEFT_OUT
+    ip_allowlist: _Networks | None = _LEFT_OUT
 
     def edit(self) -> TokenEdit:
         given = self.model_fields_set
@@ -269,6 +292,7 @@ def full_view(details: TokenDetails, now_us: int) -> dict[str, Any]:
         "updated_at": rfc3339(token.updated_at_us),
         "created_by": token.created_by,
         "last_access_ip": token.last_access_ip,
+        **({} if token.fault is None else {"fault": token.fault}),
         "secrets": [_secret_view(secret) for secret in details.secrets],
         "usage": {
             "total": _counts_view(details.usage.total),
@@ -296,6 +320,39 @@ def _secret_view(secret: Secret) -> dict[str, Any]:
         "last_access_ip": secret.last_access_ip,
         "uses": secret.uses,
     }
+
+
+def audit_view(page: Page[AuditEntry], query: AuditQuery) -> dict[str, Any]:
+    """Give a page of the audit, with what was found."""
+    return {
+        "entries": [
+            {
+                "sequence": entry.sequence,
+                "at": rfc3339(entry.at_us),
+                "actor": entry.actor,
+                "actor_id": entry.actor_id,
+                "address": entry.address,
+                "action": entry.action,
+                "token": entry.token_name,
+                "token_id": entry.token_id,
+                "detail": _detail(entry.detail),
+            }
+            for entry in page.rows
+        ],
+        "query": {
+            "found": page.found,
+            "length": len(page.rows),
+            "offset": query.offset,
+            "total": page.total,
+        },
+    }
+
+
+def _detail(text: str | None) -> Any:
+    try:
+        return None if text is None else orjson.loads(text)
+    except orjson.JSONDecodeError:  # somebody else wrote it; `reductauth audit verify` tells
+        return text
 
 
 def explanation_view(explanation: Explanation) -> dict[str, Any]:
@@ -341,6 +398,10 @@ def _object(parsed: Any) -> dict[str, Any]:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(pairs) > _MAX_KEYS:
+        raise InvalidInputError(
+            f"Invalid body: an object can have at most {_MAX_KEYS} keys, got {len(pairs)}"
+        )
     fields = dict(pairs)
     if len(fields) != len(pairs):
         names = [name for name, _ in pairs]
@@ -355,9 +416,8 @@ def _validated(model: type[ModelT], fields: dict[str, Any]) -> ModelT:
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(str(part) for part in fault["loc"])
-        message = (
-            "is not a known field"
-            if fault["type"] == "extra_forbidden"
-            else str(fault["msg"]).removeprefix("Value error, ")
-        )
+        if fault["type"] in _WORDS:
+            message = _WORDS[fault["type"]].format_map(fault.get("ctx", {}))
+        else:
+            message = str(fault["msg"]).removeprefix("Value error, ")
         raise InvalidInputError(f"Invalid body: {where}: {message}") from None

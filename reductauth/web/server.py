@@ -16,6 +16,7 @@ from typing import Any
 
 from aiohttp import hdrs, web, web_protocol
 from aiohttp.http import HttpProcessingError
+from aiohttp.streams import EMPTY_PAYLOAD
 
 from reductauth.errors import ConfigurationError
 from reductauth.web.errors import error_response
@@ -41,6 +42,15 @@ class _RequestHandler(web.RequestHandler):
     def __init__(self, *args: Any, response_headers: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._response_headers = response_headers
+
+    async def start(self) -> None:
+        try:
+            await super().start()
+        except ValueError as error:
+            # A target that is no address: aiohttp fails while it makes the request, and nobody would answer.
+            refused = HttpProcessingError(message=type(error).__name__)
+            self._messages.appendleft((_PARSER_GAVE_UP(400, refused, ""), EMPTY_PAYLOAD))
+            await super().start()
 
     def data_received(self, data: bytes) -> None:
         request = self._current_request

@@ -16,9 +16,11 @@ from reductauth.bootstrap import Bootstrap
 from reductauth.buckets import BucketNames
 from reductauth.clock import Clock, system_clock
 from reductauth.configuration import Configuration
+from reductauth.counts import Counts
 from reductauth.disabled import DisabledRegistry
 from reductauth.errors import ConfigurationError, StoreUnavailableError
 from reductauth.housekeeping import Housekeeper
+from reductauth.refusals import RefusalMeter
 from reductauth.registry import TokenRegistry
 from reductauth.settings import Settings
 from reductauth.sqlite import SqliteStore
@@ -27,6 +29,7 @@ from reductauth.usage import UsageMeter
 from reductauth.web.census import applications, take_census
 from reductauth.web.gate import OpenGate, StoreGate
 from reductauth.web.keys import AUTH, RESPONSE_HEADERS, Auth
+from reductauth.web.openapi import openapi_route
 from reductauth.web.routes import token_routes
 
 __all__ = ["setup"]
@@ -53,7 +56,7 @@ def setup(
     At start-up the application refuses to run, with a `ConfigurationError`, if a route declares no policy or
     the registry cannot be opened safely.
     """
-    app.add_routes(token_routes(settings.api_base_path))
+    app.add_routes([*token_routes(settings.api_base_path), openapi_route(settings.api_base_path)])
 
     async def life(app: web.Application) -> AsyncIterator[None]:
         take_census(app)
@@ -99,17 +102,34 @@ async def _running(
         except StoreUnavailableError as error:
             raise ConfigurationError([f"{settings.auth_folder}: {error}"]) from None
         usage = UsageMeter(store)
-        gate = StoreGate(Authenticator(store, store.key), usage, settings)
+        authenticator = Authenticator(store, store.key)
+        refusals = RefusalMeter(store, clock)
+        gate = StoreGate(authenticator, usage, refusals, settings)
         _logger.info("authentication is on folder=%s", settings.auth_folder)
-        housekeeper = Housekeeper(store, clock, settings.usage_days, settings.ended_token_days)
-        tasks = [asyncio.create_task(usage.run()), asyncio.create_task(housekeeper.run())]
+
+        def counts() -> Counts:
+            return Counts(
+                usage.totals(),
+                dict(gate.refused),
+                dict(gate.throttled),
+                store.counts(),
+                authenticator.hits,
+                authenticator.misses,
+                authenticator.cached_values,
+            )
+
+        housekeeper = Housekeeper(
+            store, clock, settings.usage_days, settings.ended_token_days, settings.audit_days
+        )
+        tasks = [asyncio.create_task(one.run()) for one in (usage, refusals, housekeeper)]
         try:
-            yield Auth(gate, registry, clock, store.is_writable)
+            yield Auth(gate, registry, clock, store.is_writable, counts)
         finally:
             for task in tasks:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
             await usage.flush()
+            await refusals.flush(whole=True)
     finally:
         await store.close()

@@ -11,10 +11,14 @@ if TYPE_CHECKING:
 
 def make_private_folder(path: Path) -> None:
     """Create the folder with mode 0700, and what is missing above it; an existing one is left as it is."""
+    _make_folder(path, 0o700)
+
+
+def _make_folder(path: Path, mode: int = 0o777) -> None:
     if path.is_dir():
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.mkdir(mode=0o700, exist_ok=True)
+    _make_folder(path.parent)
+    path.mkdir(mode=mode, exist_ok=True)
     sync_folder(path.parent)
 
 

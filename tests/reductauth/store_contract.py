@@ -18,6 +18,8 @@ from typing import Any, ClassVar
 
 import pytest
 
+from reductauth.actor import Actor
+from reductauth.audit import AuditAction
 from reductauth.details import NOT_USED, TokenDetails, UsageCounts, UsageTotals
 from reductauth.errors import StoreUnavailableError
 from reductauth.networks import NetworkList
@@ -279,6 +281,26 @@ class StoreContract(ABC):
         assert await store.read(lambda snapshot: snapshot.token_named("everything")) == EVERYTHING
         assert await store.change(lambda t: t.token_by_id("id-of-everything")) == EVERYTHING
         assert await store.change(lambda t: t.token_by_digest(digest_of("v"))) == EVERYTHING
+
+    async def test_counts_of_what_was_kept(self, store: TokenStore) -> None:
+        """What was written down is counted with its change; what was undone with its change is not."""
+        token = make_token("a")
+
+        def kept(transaction: Transaction) -> None:
+            transaction.add(token)
+            transaction.audit(NOW_US, Actor.environment(), AuditAction.CREATE, token)
+            transaction.audit(NOW_US, Actor.environment(), AuditAction.EDIT, token)
+            transaction.audit(NOW_US, Actor.environment(), AuditAction.DENIED)  # nothing of a token
+
+        def undone(transaction: Transaction) -> None:
+            transaction.audit(NOW_US, Actor.environment(), AuditAction.DELETE, token)
+            raise RuntimeError
+
+        assert (store.counts().changes, store.counts().errors) == ({}, 0)
+        await store.change(kept)
+        with pytest.raises(RuntimeError):
+            await store.change(undone)
+        assert (store.counts().changes, store.counts().errors) == ({"create": 1, "edit": 1}, 0)
 
     async def test_what_is_not_there(self, store: TokenStore) -> None:
         """A name, an id or a digest that nobody has finds nothing; names are compared exactly."""
@@ -926,7 +948,7 @@ class StoreContract(ABC):
             await store.change(methodcaller("add_secret", f"id-of-{name}", digest_of(f"new-{name}"), NOW_US))
         generation = store.generation()
         removed = [await store.change(lambda t: t.remove_ended_secrets(NOW_US, 1)) for _ in range(3)]
-        assert removed == [1, 1, 0]
+        assert [[token.name for token in tokens] for tokens in removed] == [["a"], ["b"], []]
         assert store.generation() != generation
         left = [await store.find(digest_of(f"old-{name}")) is not None for name in "abc"]
         assert left == [False, False, True]

@@ -20,7 +20,10 @@ TOKEN = Token("id", "a", Permissions(), NOW_US - 100 * SECOND_US, NOW_US - 100 *
 SECRET = Secret(1, NOW_US - 100 * SECOND_US)
 OFFICE = NetworkList.of(["10.0.0.0/8", "::1"])
 
-NAMES = ["not revoked", "not expired", "not idle", "active", "begun", "live value", "client address"]
+NAMES = [
+    *("record genuine", "not revoked", "not expired", "not idle"),
+    *("active", "begun", "live value", "client address"),
+]
 
 
 def attempt(
@@ -31,11 +34,18 @@ def attempt(
 
 
 def test_the_order() -> None:
-    """First the status, in the order of the contract; then the value; then the address."""
+    """Whether the record can be trusted; the status, in the order of the contract; the value; the address."""
     assert [check.name for check in CHECKS] == NAMES
 
 
 FAULTS: list[tuple[str, dict[str, Any], str, str, str]] = [
+    (
+        "record genuine",
+        {"fault": "its record is a copy"},
+        "Invalid token",
+        "its record is a copy",
+        "delete it, create another, and find out who can write the registry's files",
+    ),
     (
         "not revoked",
         {"revoked_at_us": NOW_US},
@@ -127,6 +137,7 @@ GOOD: list[tuple[dict[str, Any], list[str]]] = [
     (
         {},
         [
+            "its record is as it was written",
             "it is not revoked",
             "it never expires",
             "it may be unused for any time",
@@ -144,6 +155,7 @@ GOOD: list[tuple[dict[str, Any], list[str]]] = [
             "allowlist": OFFICE,
         },
         [
+            "its record is as it was written",
             "it is not revoked",
             "it expires at 2027-01-15T08:00:01.000000Z",
             "it may be unused for 100 seconds, and was last used at 2027-01-15T07:58:20.000000Z",

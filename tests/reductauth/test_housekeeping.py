@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from pathlib import Path
@@ -33,17 +35,21 @@ T = TypeVar("T")
 
 
 class Store(SqliteStore):
-    """A store that can be out of order, and counts the changes that are asked of it."""
+    """A store that can be out of order, and counts the changes that are asked of it, and when each was made."""
 
     changes = 0
     fault: Exception | None = None
+    spans: list[tuple[float, float]]
 
     async def change(self, work: Callable[[Transaction], T]) -> T:
         """Make a change, or none."""
         self.changes += 1
         if self.fault is not None:
             raise self.fault
-        return await super().change(work)
+        start = time.monotonic()
+        result = await super().change(work)
+        self.spans.append((start, time.monotonic()))
+        return result
 
     async def names(self) -> list[str]:
         """Name the tokens that are left."""
@@ -54,6 +60,7 @@ class Store(SqliteStore):
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
     """Give a store with one usable administrator."""
     opened = Store.open(tmp_path / "auth")
+    opened.spans = []
     await add(opened, make_token("admin", permissions=ADMINISTRATOR), "admin")
     yield opened
     await opened.close()
@@ -107,6 +114,18 @@ async def test_deletion_in_batches(store: Store, tmp_path: Path) -> None:
     assert rows(tmp_path, "SELECT count(*) FROM audit") == [(250,)]
 
 
+async def test_other_processes_come_in_between(store: Store) -> None:
+    """Who waits for SQLite's lock looks for it every 0.1 s at least: after each batch it is free for longer."""
+    for number in range(250):
+        await add(store, make_token(f"t{number}", revoked_at_us=NOW_US - DAY_US))
+    store.spans.clear()
+    await Housekeeper(store, lambda: NOW_US, 400, 1).tidy()
+    batches = store.spans[-3:]
+    pauses = [start - end for (_, end), (start, _) in itertools.pairwise(batches)]
+    assert len(pauses) == 2
+    assert min(pauses) > 0.1
+
+
 async def test_nothing_to_do_disturbs_nobody(store: Store) -> None:
     """Caches are kept where nothing was deleted."""
     generation = store.generation()
@@ -119,7 +138,7 @@ async def test_a_last_access_that_another_process_flushed(store: Store) -> None:
     old = {"created_at_us": NOW_US - 200 * DAY_US, "ttl_seconds": 60}
     await add(store, make_token("used", **old), "v")
     await add(store, make_token("idle", **old), "w")
-    other = SqliteStore.open(next(iter(store._writer._inodes)).parent)
+    other = SqliteStore.open(next(iter(store._writer._files)).parent)
     seen = used("id-of-used", 0, last_access_us=NOW_US - DAY_US)
     await other.change(lambda t: t.add_usage([seen]))
     await other.close()

@@ -812,7 +812,7 @@ async def test_an_actor_that_ends_in_the_same_commit(world: World) -> None:
 async def test_an_actor_in_its_grace_period(world: World) -> None:
     """An old value acts until its grace period is over, not after."""
     admin = await world.create("admin")
-    world.store._lookups.execute("UPDATE secrets SET expires_at_us = ?", (NOW_US + 10,))
+    await world.store.change(lambda t: t.retire_secrets(str(admin.token_id), NOW_US + 10))
     world.clock.now_us = NOW_US + 9
     await world.create("other")
     await world.registry.create(admin, "a", TokenDraft())

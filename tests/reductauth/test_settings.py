@@ -44,6 +44,7 @@ def test_defaults() -> None:
     assert settings.api_base_path == ""
     assert settings.trusted_proxies.entries == ()
     assert settings.token_max_lifetime_seconds is None
+    assert settings.auth_failures_per_minute == 60
     assert settings.disable_auth is False
     assert settings == Settings()
 
@@ -56,6 +57,7 @@ def test_every_variable_is_read() -> None:
             "RS_API_BASE_PATH": "/storage",
             "RS_TRUSTED_PROXIES": "10.0.0.0/8",
             "RS_TOKEN_MAX_LIFETIME_SECONDS": "3600",
+            "RS_AUTH_FAILURES_PER_MINUTE": "0",
             "RS_DISABLE_AUTH": "true",
             "HOME": "/root",
             "data_path": "ignored",
@@ -67,6 +69,7 @@ def test_every_variable_is_read() -> None:
     assert settings.api_base_path == "/storage"
     assert settings.trusted_proxies.entries == ("10.0.0.0/8",)
     assert settings.token_max_lifetime_seconds == 3_600
+    assert settings.auth_failures_per_minute == 0
     assert settings.disable_auth is True
 
 
@@ -77,6 +80,13 @@ def test_lifetimes_that_are_refused(given: str) -> None:
     (fault,) = faults_of({"RS_TOKEN_MAX_LIFETIME_SECONDS": given})
     assert fault.startswith("RS_TOKEN_MAX_LIFETIME_SECONDS")
     assert fault.endswith(right)
+
+
+@pytest.mark.parametrize("given", ["", " ", "-1", "1.5", "+1", "1e3", "sixty", "none", "1000001"])
+def test_limits_of_failures_that_are_refused(given: str) -> None:
+    """A whole number up to a million; only 0 switches the limit off."""
+    faults = faults_of({"RS_AUTH_FAILURES_PER_MINUTE": given})
+    assert faults == [f"RS_AUTH_FAILURES_PER_MINUTE={given!r}: must be a whole number from 0 to 1000000"]
 
 
 @pytest.mark.parametrize(
@@ -249,12 +259,14 @@ def test_every_fault_is_told_at_once() -> None:
 def test_days() -> None:
     """Usage is kept by day for 400 days, and ended tokens for good, unless a deployment says otherwise."""
     default = Settings.from_environment({})
-    assert (default.usage_days, default.ended_token_days) == (400, None)
-    given = Settings.from_environment({"RS_USAGE_DAYS": "1", "RS_ENDED_TOKEN_DAYS": "36500"})
-    assert (given.usage_days, given.ended_token_days) == (1, 36_500)
+    assert (default.usage_days, default.ended_token_days, default.audit_days) == (400, None, None)
+    given = Settings.from_environment(
+        {"RS_USAGE_DAYS": "1", "RS_ENDED_TOKEN_DAYS": "36500", "RS_AUDIT_DAYS": "90"}
+    )
+    assert (given.usage_days, given.ended_token_days, given.audit_days) == (1, 36_500, 90)
 
 
-@pytest.mark.parametrize("variable", ["RS_USAGE_DAYS", "RS_ENDED_TOKEN_DAYS"])
+@pytest.mark.parametrize("variable", ["RS_USAGE_DAYS", "RS_ENDED_TOKEN_DAYS", "RS_AUDIT_DAYS"])
 @pytest.mark.parametrize("given", ["", "0", "-1", "36501", "1.0", "+1", " 1", "1_0", "1e2", "many", "9" * 30])
 def test_days_that_are_refused(variable: str, given: str) -> None:
     """Only whole numbers of days that a calendar can hold; zero days would be a trap."""

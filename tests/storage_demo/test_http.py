@@ -87,7 +87,7 @@ async def test_head_has_the_headers_of_get(tmp_path: Path) -> None:
                 "info",
                 "list",
                 "me",
-                "tokens",
+                "tokens?sort=name",
                 "tokens/init-token",
                 "b/home/e?ts=1",
                 "replications",

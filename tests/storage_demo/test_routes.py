@@ -54,6 +54,10 @@ CALLS = {
     "HEAD /api/v1/me": ("HEAD", "/api/v1/me", None, 200),
     "DELETE /api/v1/me": ("DELETE", "/api/v1/me", None, 200),
     "POST /api/v1/me/rotate": ("POST", "/api/v1/me/rotate", '{"grace_seconds": 60}', 200),
+    "GET /api/v1/openapi.json": ("GET", "/api/v1/openapi.json", None, 200),
+    "HEAD /api/v1/openapi.json": ("HEAD", "/api/v1/openapi.json", None, 200),
+    "GET /api/v1/audit": ("GET", "/api/v1/audit?limit=2", None, 200),
+    "HEAD /api/v1/audit": ("HEAD", "/api/v1/audit?action=create", None, 200),
     "GET /api/v1/tokens": ("GET", "/api/v1/tokens", None, 200),
     "HEAD /api/v1/tokens": ("HEAD", "/api/v1/tokens", None, 200),
     "GET /api/v1/tokens/{token_name}": ("GET", "/api/v1/tokens/worker", None, 200),
@@ -96,6 +100,8 @@ CALLS = {
     "HEAD /api/v1/replications": ("HEAD", "/api/v1/replications", None, 200),
     "GET /api/v1/lifecycles": ("GET", "/api/v1/lifecycles", None, 200),
     "HEAD /api/v1/lifecycles": ("HEAD", "/api/v1/lifecycles", None, 200),
+    "GET /metrics": ("GET", "/metrics", None, 200),
+    "HEAD /metrics": ("HEAD", "/metrics", None, 200),
     "* /{path}": ("GET", "/api/v1/nowhere", None, 404),
 }
 
@@ -103,6 +109,7 @@ CALLS = {
 NOBODY, STRANGER = (401, "No bearer token in request header"), (401, "Invalid token")
 NO_FULL = (403, "Token '{caller}' doesn't have full access")
 NO_READ = (403, "Token '{caller}' doesn't have read access to bucket '{bucket}'")
+NO_METRICS = (403, "Token '{caller}' doesn't have read access to bucket '$metrics'")
 NO_WRITE = (403, "Token '{caller}' doesn't have write access to bucket '{bucket}'")
 CALLERS = ("nobody", "stranger", "no-grant", "reader", "writer", "reader-elsewhere", "administrator")
 ANSWERS = {
@@ -110,6 +117,7 @@ ANSWERS = {
     "authenticated": (NOBODY, STRANGER, None, None, None, None, None),
     "read {bucket_name}": (NOBODY, STRANGER, NO_READ, None, NO_READ, NO_READ, None),
     "write {bucket_name}": (NOBODY, STRANGER, NO_WRITE, NO_WRITE, None, NO_WRITE, None),
+    "read $metrics": (NOBODY, STRANGER, *[NO_METRICS] * 4, None),
     "full access": (NOBODY, STRANGER, NO_FULL, NO_FULL, NO_FULL, NO_FULL, None),
 }
 BODIES = {
@@ -123,7 +131,7 @@ BODIES = {
 
 @pytest.fixture
 async def client(tmp_path: Path) -> AsyncIterator[Client]:
-    environ = {"RS_API_TOKEN": ROOT_VALUE, "RS_DATA_PATH": str(tmp_path)}
+    environ = {"RS_API_TOKEN": ROOT_VALUE, "RS_DATA_PATH": str(tmp_path), "RS_METRICS": "true"}
     app = build_app(ServerSettings.from_environment(environ), environ)
     async with TestClient(TestServer(app)) as client:
         yield client
@@ -169,7 +177,7 @@ async def state(client: Client) -> list[object]:
 
 def test_the_applications_own_table_is_the_reviewed_one(tmp_path: Path) -> None:
     """No route, and no demand of one, changes without this file being reviewed."""
-    environ = {"RS_API_TOKEN": ROOT_VALUE, "RS_DATA_PATH": str(tmp_path)}
+    environ = {"RS_API_TOKEN": ROOT_VALUE, "RS_DATA_PATH": str(tmp_path), "RS_METRICS": "true"}
     app = build_app(ServerSettings.from_environment(environ), environ)
     assert "".join(f"{entry}\n" for entry in route_table(app)) == GOLDEN.read_text("utf-8")
 

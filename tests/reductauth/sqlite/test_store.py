@@ -35,7 +35,7 @@ class TestSqliteStore(StoreContract):
     def another(self, store: TokenStore) -> SqliteStore:
         """Open one more on the same folder."""
         assert isinstance(store, SqliteStore)
-        return SqliteStore.open(next(iter(store._writer._inodes)).parent)
+        return SqliteStore.open(next(iter(store._writer._files)).parent)
 
     async def usage_of(self, store: TokenStore, name: str) -> dict[str, tuple[int, int, int, int]]:
         """Read the counters."""

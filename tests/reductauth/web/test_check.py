@@ -14,6 +14,7 @@ from reductauth.web import read_bucket, requires, write_bucket
 from tests.reductauth.web.conftest import Caller, Now, Serve
 
 CHECKS = [
+    "record genuine",
     "not revoked",
     "not expired",
     "not idle",
@@ -44,6 +45,7 @@ async def test_yes(root: Caller) -> None:
     answer = await check(root, "worker", action="read", bucket="weather", client_ip="10.0.0.1")
     assert (answer["allowed"], answer["reason"]) == (True, "every check is passed")
     assert [finding["detail"] for finding in answer["checks"]] == [
+        "its record is as it was written",
         "it is not revoked",
         "it never expires",
         "it may be unused for any time",
@@ -204,7 +206,7 @@ async def test_a_period_of_grace(root: Caller) -> None:
     assert (await root("POST", "/api/v1/tokens/t/rotate", '{"grace_seconds": 60}')).status == 200
     for at in ("2030-03-17T17:46:40Z", "2030-03-17T17:48:00Z"):
         answer = await check(root, "t", action="read", bucket="b", at=at)
-        assert answer["checks"][5]["detail"] == "its value works until it is rotated"
+        assert answer["checks"][6]["detail"] == "its value works until it is rotated"
         assert answer["allowed"] is True
 
 

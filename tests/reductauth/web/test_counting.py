@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -45,3 +46,21 @@ async def test_every_kind_is_counted_and_kept_at_a_clean_stop(serve: Serve, tmp_
     assert counted == [("2030-03-17", 5, 2, 0, 3, used_at_us, "127.0.0.1")]
     assert uses == (10,)
     assert administrator == (1,)
+
+
+async def test_who_asks_before_sending_is_counted_once(serve: Serve) -> None:
+    """`Expect: 100-continue` changes nothing about what counts: neither a refusal nor what is let in."""
+    app = web.Application()
+    app.add_routes(routes)
+    async with serve(app) as root:
+        caller = await root.make("counted", write=["a"])
+        for path, status in (("/b/a", 200), ("/b/b", 403), ("/b/b", 403)):
+            response = await caller("POST", path, b"x", {"Expect": "100-continue"})
+            assert response.status == status
+        for _ in range(100):  # flushed in the background
+            shown = await (await root("GET", "/api/v1/tokens/counted?view=full")).json()
+            if shown["usage"]["total"]["write"]:
+                break
+            await asyncio.sleep(0.1)
+    assert shown["usage"]["total"] == {"read": 0, "write": 1, "admin": 0, "denied": 2}
+    assert shown["secrets"][0]["uses"] == 3

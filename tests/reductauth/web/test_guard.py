@@ -11,6 +11,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
 from reductauth import Action, Anonymous, Authenticated, BucketAccess, FullAccess
+from reductauth.errors import StoreUnavailableError
+from reductauth.sqlite import SqliteStore
 from reductauth.web import (
     IDENTITY,
     TOKEN,
@@ -308,3 +310,21 @@ def test_only_coroutine_functions_and_views_can_be_guarded(target: object) -> No
     """A handler that the guard could not stand before is refused when it is decorated."""
     with pytest.raises(TypeError):
         requires(FullAccess())(target)  # type: ignore[type-var] # that is the point
+
+
+@pytest.mark.parametrize("headers", [{}, {"Expect": "100-continue"}], ids=["sends", "asks first"])
+async def test_a_registry_that_cannot_be_read(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
+) -> None:
+    """A value that is not remembered cannot be judged: 503 with a time to try again, never a 500."""
+
+    async def failing(self: SqliteStore, digest: bytes) -> None:
+        raise StoreUnavailableError
+
+    app = web.Application()
+    app.add_routes(routes)
+    async with serve(app) as root:
+        monkeypatch.setattr(SqliteStore, "find", failing)
+        response = await root("POST", "/b/a", b"x", headers)
+        assert response.status == 503
+        assert int(response.headers["retry-after"]) > 0

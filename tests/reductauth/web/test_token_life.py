@@ -450,7 +450,11 @@ async def test_two_rotations_at_once(serve: Serve) -> None:
 
 async def test_grace_under_readers(tmp_path: Path) -> None:
     """32 readers at once, by the real clock: the old value is never refused before its time, never let in after."""
-    environ = {"RS_API_TOKEN": ADMINISTRATOR_VALUE, "RS_DATA_PATH": str(tmp_path)}
+    environ = {
+        "RS_API_TOKEN": ADMINISTRATOR_VALUE,
+        "RS_DATA_PATH": str(tmp_path),
+        "RS_AUTH_FAILURES_PER_MINUTE": "0",
+    }
     app = web.Application()
     reductauth.web.setup(app, Settings.from_environment(environ), environ=environ)
     async with TestClient(TestServer(app)) as client:
@@ -717,3 +721,33 @@ async def test_what_a_cap_does_not_touch(serve: Serve) -> None:
         response = await root("PATCH", "/api/v1/tokens/old", '{"description": "kept", "expires_at": null}')
         assert response.status == 200
         assert (await root("POST", "/api/v1/tokens/old/rotate")).status == 200
+
+
+# -- words --------------------------------------------------------------------------------------------------
+
+TIME = "must be an RFC 3339 time with an offset, such as 2030-01-31T12:00:00Z"
+WORDS: list[tuple[dict[str, Any], str]] = [
+    ({"permissions": []}, "permissions: must be an object"),
+    ({"permissions": {"read": {}}}, "permissions.read: must be a list"),
+    ({"permissions": {"read": [1]}}, "permissions.read.0: must be a string"),
+    ({"permissions": {"read": ["a"] * 1001}}, "permissions.read: can have at most 1000 entries"),
+    ({"permissions": {"reads": []}}, "permissions.reads: is not a known field"),
+    ({"role": "owner"}, "role: must be 'admin', 'recorder' or 'viewer'"),
+    ({"active": 1}, "active: must be true or false"),
+    ({"description": 1}, "description: must be a string"),
+    ({"ttl": 1.5}, "ttl: must be an integer"),
+    ({"ttl": -1}, "ttl: must be at least 0"),
+    ({"ttl": 2**63}, "ttl: must be at most 9223372036854775807"),
+    ({"valid_from": "{ttl}"}, f"valid_from: {TIME}"),
+    ({"ip_allowlist": "10.0.0.1"}, "ip_allowlist: must be a list"),
+]
+
+
+@pytest.mark.parametrize(("patch", "message"), WORDS, ids=[message for _, message in WORDS])
+async def test_what_is_wrong_with_a_body_is_said_in_plain_words(
+    root: Caller, patch: dict[str, Any], message: str
+) -> None:
+    """The field, and what would be right; nothing of how bodies are read."""
+    await root.make("t")
+    answer = await refusal(root, "PATCH", "tokens/t", json.dumps(patch))
+    assert answer == (422, f"Invalid body: {message}")

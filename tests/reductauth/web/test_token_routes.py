@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import re
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -179,6 +180,7 @@ async def test_bodies_that_are_accepted(
         ('{"ip_allowlist": "127.0.0.1"}', "ip_allowlist"),
         ('{"ip_allowlist": [1]}', "ip_allowlist.0"),
         ('{"ip_allowlist": null}', "ip_allowlist"),
+        (json.dumps({"ip_allowlist": [1] * 1_001}), "at most 1000"),
         ('{"permissions": {}, "ttl": -1}', "ttl"),
         ('{"permissions": {}, "ttl": 1.5}', "ttl"),
         ('{"permissions": {}, "ttl": "60"}', "ttl"),
@@ -204,6 +206,28 @@ async def test_bodies_that_are_refused(root: Caller, body: str | bytes, names: s
     assert message.startswith("Invalid body: ")
     assert names in message
     assert (await root("GET", "/api/v1/tokens/t")).status == 404
+
+
+_MANY_KEYS = ", ".join(f'"{number}": 1' for number in range(20_000))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f'{{{_MANY_KEYS}, "19999": 1}}',
+        f"{{{_MANY_KEYS}}}",
+        f'{{"grace_seconds": {{{_MANY_KEYS}}}}}',
+    ],
+    ids=["a key twice", "unknown keys", "in an object within"],
+)
+async def test_many_keys_hold_nobody_up(root: Caller, body: str) -> None:
+    """Any token may send a body; one with very many keys is refused at once, while others wait for the loop."""
+    narrow = await root.make("narrow")
+    begun = time.monotonic()
+    status, message = await answer(narrow, "POST", "/api/v1/me/rotate", body)
+    assert status == 422
+    assert message.startswith("Invalid body: an object can have at most 100 keys, got 2000")
+    assert time.monotonic() - begun < 2
 
 
 @pytest.mark.parametrize(

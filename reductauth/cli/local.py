@@ -1,0 +1,125 @@
+"""The tokens of a folder, by the registry's own code: the same answers as a server's, and the same words.
+
+Several processes may share the folder, so a server may run meanwhile: it sees each change with its next request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+from multidict import MultiDict
+
+from reductauth.actor import Actor
+from reductauth.chosen import read_key
+from reductauth.cli.admin import TokenAdmin
+from reductauth.cli.failures import MisuseError, UnreachableError, refusal
+from reductauth.cli.folder import check_registry, folder_settings
+from reductauth.clock import Clock, system_clock
+from reductauth.configuration import Configuration
+from reductauth.errors import AuthError, ConfigurationError
+from reductauth.key import RegistryKey
+from reductauth.registry import TokenRegistry
+from reductauth.sqlite import SqliteStore
+from reductauth.web.errors import refusal_of
+from reductauth.web.listing import counted_end, full_rows, page_body
+from reductauth.web.query import parse_audit_query, parse_question, parse_span, parse_token_query
+from reductauth.web.schema import (
+    audit_view,
+    explanation_view,
+    full_view,
+    minted_view,
+    parse_draft,
+    parse_edit,
+    parse_rotation,
+    usage_view,
+)
+
+__all__ = ["local_admin"]
+
+_CAP = "token_max_lifetime_seconds"
+
+
+@contextlib.asynccontextmanager
+async def local_admin(configuration: Configuration, data_path: Path | None) -> AsyncIterator[TokenAdmin]:
+    """Open the registry of a data folder, found as the server finds it. Makes nothing where there is none."""
+    try:
+        settings = folder_settings(configuration, data_path, _CAP)
+        key = read_key(configuration)
+    except ConfigurationError as error:
+        raise MisuseError(str(error)) from None
+    try:
+        store = await asyncio.to_thread(_open, settings.auth_folder, key)
+    except ConfigurationError as error:
+        raise UnreachableError(str(error)) from None
+    try:
+        clock = system_clock()
+        cap_seconds = settings.token_max_lifetime_seconds
+        yield _LocalAdmin(TokenRegistry(store, store.key, clock, max_lifetime_seconds=cap_seconds), clock)
+    except AuthError as error:
+        raise refusal(*refusal_of(error)) from None
+    finally:
+        await store.close()
+
+
+def _open(path: Path, key: RegistryKey | None) -> SqliteStore:
+    check_registry(path)
+    return SqliteStore.open(path, key)
+
+
+class _LocalAdmin:
+    """See `TokenAdmin`. The actor is the environment: whoever may write the folder may change its tokens."""
+
+    def __init__(self, registry: TokenRegistry, clock: Clock) -> None:
+        self._registry = registry
+        self._clock = clock
+        self._actor = Actor.environment()
+
+    async def tokens(self, query: Mapping[str, str]) -> Any:
+        listing = self._registry.listing
+        parsed = parse_token_query(MultiDict(query))
+        if parsed is not None:
+            return orjson.loads(page_body(await listing.page(parsed, full_rows), parsed))
+        rows = [row async for batch in listing.batches(full_rows) for row in batch]
+        return orjson.loads(b'{"tokens":[' + b",".join(rows) + counted_end(len(rows)))
+
+    async def token(self, name: str) -> Any:
+        return full_view(await self._registry.details(name), self._clock())
+
+    async def usage(self, name: str, query: Mapping[str, str]) -> Any:
+        return usage_view(*await self._registry.usage(name, parse_span(MultiDict(query))))
+
+    async def check(self, name: str, query: Mapping[str, str]) -> Any:
+        asked = parse_question(MultiDict(query))
+        explanation = await self._registry.explain(name, asked.demand, asked.client_ip, asked.at_us)
+        return explanation_view(explanation)
+
+    async def audit(self, query: Mapping[str, str]) -> Any:
+        asked = parse_audit_query(MultiDict(query))
+        return audit_view(await self._registry.audited(asked), asked)
+
+    async def create(self, name: str, body: Mapping[str, Any]) -> Any:
+        return minted_view(await self._registry.create(self._actor, name, parse_draft(_bytes(body))))
+
+    async def edit(self, name: str, patch: Mapping[str, Any]) -> Any:
+        edit = parse_edit(_bytes(patch))
+        return full_view(await self._registry.edit(self._actor, name, edit), self._clock())
+
+    async def rotate(self, name: str, body: Mapping[str, Any]) -> Any:
+        grace_seconds = parse_rotation(_bytes(body))
+        return minted_view(await self._registry.rotate(self._actor, name, grace_seconds))
+
+    async def revoke(self, name: str) -> Any:
+        return full_view(await self._registry.revoke(self._actor, name), self._clock())
+
+    async def delete(self, name: str) -> None:
+        await self._registry.delete(self._actor, name)
+
+
+def _bytes(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body).encode()

@@ -1,0 +1,179 @@
+"""The audit as a chain: each entry carries a keyed code over itself and the code of the entry before it.
+
+The head, the last entry's number and code, is kept beside it, so that a tail that was cut off is missed too. Where
+old entries were removed on purpose, a checkpoint holds the code that the first one left goes on from, under a code
+of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import itertools
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from reductauth.actor import Actor
+from reductauth.audit import AuditAction, AuditEntry, Detail, detail_text
+from reductauth.errors import StoreUnavailableError
+from reductauth.key import RegistryKey
+from reductauth.sqlite.facts import read_fact, write_fact
+
+__all__ = ["ENTRY_COLUMNS", "NO_MAC", "Trail", "TrailKey", "entry_of", "first_facts", "trail_faults"]
+
+NO_MAC = bytes(32)
+"""What the first entry of all goes on from."""
+
+ENTRY_COLUMNS = "sequence, at_us, actor, actor_id, address, action, token_id, token_name, detail"
+_DAMAGED = "The audit of the token registry is damaged: run reductauth verify"
+_HEAD, _HEAD_MAC = "audit_head", "audit_head_mac"
+_CHECKPOINT, _CHECKPOINT_MAC, _CHECKPOINT_SEAL = "checkpoint", "checkpoint_mac", "checkpoint_seal"
+
+
+class TrailKey:
+    """Makes the codes of entries and of checkpoints."""
+
+    def __init__(self, key: RegistryKey) -> None:
+        self._hasher = hashlib.blake2b(key=key.derive(b"audit"), digest_size=32)
+        self._checkpoints = hashlib.blake2b(key=key.derive(b"audit checkpoint"), digest_size=32)
+
+    def mac(self, previous: bytes, entry: tuple[Any, ...]) -> bytes:
+        """The code of an entry, a row with `ENTRY_COLUMNS`, after one that has the code `previous`."""
+        hasher = self._hasher.copy()
+        hasher.update(previous)
+        hasher.update(orjson.dumps(entry))
+        return hasher.digest()
+
+    def checkpoint(self, sequence: int, mac: bytes) -> bytes:
+        """The code under which the last entry that was removed is written down."""
+        hasher = self._checkpoints.copy()
+        hasher.update(orjson.dumps(sequence))
+        hasher.update(mac)
+        return hasher.digest()
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    sequence: int
+    mac: bytes
+
+
+def first_facts(key: RegistryKey) -> dict[str, str | bytes | int]:
+    """What `meta` says in a registry without any entry."""
+    return {
+        _HEAD: 0,
+        _HEAD_MAC: NO_MAC,
+        _CHECKPOINT: 0,
+        _CHECKPOINT_MAC: NO_MAC,
+        _CHECKPOINT_SEAL: TrailKey(key).checkpoint(0, NO_MAC),
+    }
+
+
+class Trail:
+    """Writes entries, in the transaction of the change that they tell of."""
+
+    def __init__(self, connection: sqlite3.Connection, key: TrailKey) -> None:
+        self._connection = connection
+        self._key = key
+
+    def write(
+        self,
+        at_us: int,
+        actor: Actor,
+        action: AuditAction,
+        token_id: str | None,
+        token_name: str | None,
+        detail: Detail | None,
+    ) -> int:
+        """Write one entry and move the head; return its number."""
+        fields = (at_us, actor.name, actor.token_id, actor.address, action, token_id, token_name)
+        text = detail_text(detail)
+        previous = self._fact(_HEAD_MAC, bytes)
+        sequence: int = self._fact(_HEAD, int) + 1
+        entry = (sequence, *fields, text)
+        mac = self._key.mac(previous, entry)
+        try:
+            self._connection.execute(
+                f"INSERT INTO audit ({ENTRY_COLUMNS}, mac) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*entry, mac),
+            )
+        except sqlite3.IntegrityError:  # somebody has put an entry there
+            raise StoreUnavailableError(_DAMAGED) from None
+        write_fact(self._connection, _HEAD, sequence)
+        write_fact(self._connection, _HEAD_MAC, mac)
+        return sequence
+
+    def old(self, before_us: int, limit: int) -> list[tuple[int, str | None]]:
+        """Number and token of the oldest entries, as far as all of them are from before `before_us`."""
+        rows = self._connection.execute(
+            "SELECT sequence, token_id, at_us FROM audit ORDER BY sequence LIMIT ?", (limit,)
+        )
+        return [row[:2] for row in itertools.takewhile(lambda row: row[2] < before_us, rows)]
+
+    def forget(self, before_us: int, limit: int) -> int:
+        """Remove those that `old` gives, and move the checkpoint; return how many."""
+        old = self.old(before_us, limit)
+        if old:
+            sequence, _ = old[-1]
+            (mac,) = self._connection.execute(
+                "SELECT mac FROM audit WHERE sequence = ?", (sequence,)
+            ).fetchone()
+            self._connection.execute("DELETE FROM audit WHERE sequence <= ?", (sequence,))
+            write_fact(self._connection, _CHECKPOINT, sequence)
+            write_fact(self._connection, _CHECKPOINT_MAC, mac)
+            write_fact(self._connection, _CHECKPOINT_SEAL, self._key.checkpoint(sequence, mac))
+        return len(old)
+
+    def _fact(self, name: str, kind: type[Any]) -> Any:
+        value = read_fact(self._connection, name, kind)
+        if value is None:
+            raise StoreUnavailableError(_DAMAGED)
+        return value
+
+
+def trail_faults(connection: sqlite3.Connection, key: TrailKey) -> Iterator[str]:
+    """Go through the whole chain; say of each break what it is."""
+    last = _checkpoint(connection, key)
+    if last is None:
+        yield (
+            "audit: its checkpoint was changed by something else than this software; what came before the "
+            "first entry can't be trusted; compare with a backup"
+        )
+    rows = connection.execute(f"SELECT {ENTRY_COLUMNS}, mac FROM audit ORDER BY sequence")
+    for *entry, mac in rows:
+        sequence = entry[0]
+        if last is not None and sequence != last.sequence + 1:
+            yield (
+                f"audit: entries {last.sequence + 1} to {sequence - 1} are missing; somebody removed them; "
+                "look for them in a backup"
+            )
+        elif last is not None and not hmac.compare_digest(key.mac(last.mac, tuple(entry)), mac):
+            yield (
+                f"audit: entry {sequence} was changed, or put here, by something else than this software; "
+                "compare with a backup"
+            )
+        last = _Link(sequence, mac)
+    head = read_fact(connection, _HEAD, int), read_fact(connection, _HEAD_MAC, bytes)
+    if last is not None and head != (last.sequence, last.mac):
+        yield (
+            f"audit: ends with entry {last.sequence}, entry {head[0]} was the last one that was written; "
+            "what is missing was removed, what is too much was put here; compare with a backup"
+        )
+
+
+def _checkpoint(connection: sqlite3.Connection, key: TrailKey) -> _Link | None:
+    sequence = read_fact(connection, _CHECKPOINT, int)
+    mac = read_fact(connection, _CHECKPOINT_MAC, bytes)
+    seal = read_fact(connection, _CHECKPOINT_SEAL, bytes)
+    if sequence is None or mac is None or seal is None:
+        return None
+    return _Link(sequence, mac) if hmac.compare_digest(key.checkpoint(sequence, mac), seal) else None
+
+
+def entry_of(row: tuple[Any, ...]) -> AuditEntry:
+    """Make an entry of a row with `ENTRY_COLUMNS`."""
+    return AuditEntry(*row)

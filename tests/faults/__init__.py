@@ -1,0 +1,1 @@
+"""Faults: servers that are killed, disks that fail, fill up or forget, files that others tampered with."""
