@@ -54,9 +54,9 @@ def test_the_table_is_complete() -> None:
 
 
 @pytest.mark.parametrize("sabotage", NOTICED)
-def test_a_sabotage_is_noticed(sabotage: str, rounds: int | None) -> None:
+def test_a_sabotage_is_noticed(sabotage: str, pytestconfig: pytest.Config) -> None:
     """The servers start and answer, and an answer is wrong."""
-    if rounds is None:
-        pytest.skip("takes a while: give --rounds")
+    if not pytestconfig.getoption("sabotage"):
+        pytest.skip("takes a while: give --sabotage")
     with closing(House(sabotage)) as house, pytest.raises(Disagreement):
         NOTICED[sabotage](house)
