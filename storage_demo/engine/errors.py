@@ -5,7 +5,8 @@
     ├── NotFoundError
     │   ├── BucketNotFoundError
     │   ├── EntryNotFoundError
-    │   └── RecordNotFoundError
+    │   ├── RecordNotFoundError
+    │   └── ReferenceNotFoundError   a strict condition names a label that the record does not have
     ├── AlreadyExistsError
     │   ├── BucketExistsError
     │   └── RecordExistsError        stored, or being uploaded right now
@@ -34,6 +35,10 @@ class EngineError(Exception):
 
 class InvalidError(EngineError):
     """The caller's input can never be accepted, whatever is stored."""
+
+
+class ConditionError(InvalidError):
+    """A condition cannot be evaluated for a record: a cast or a comparison that its labels do not allow."""
 
 
 class NotFoundError(EngineError):
@@ -69,6 +74,14 @@ class RecordNotFoundError(NotFoundError):
         self.bucket = bucket
         self.entry = entry
         self.timestamp_us = timestamp_us
+
+
+class ReferenceNotFoundError(NotFoundError):
+    """A condition refers to a label that the record does not have."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Reference '{name}' not found")
+        self.name = name
 
 
 class AlreadyExistsError(EngineError):
