@@ -12,9 +12,10 @@ It can be used without the server::
     await engine.close()
 
 Files, lower ones import from higher ones only: ``errors``, ``faults``, ``integers``, ``names``,
-``settings``, ``records``, ``info`` are values and rules; ``folders``, ``lock``, ``schema``, ``database``,
-``contents``, ``workers`` are the disk and the threads; ``queries``, ``blocks``, ``quota``, ``changes`` are
-the work on the index; ``writer``, ``uploads``, ``reader`` are transfers; ``engine`` puts them together.
+``settings``, ``records``, ``info``, ``conditions`` are values and rules; ``folders``, ``lock``,
+``schema``, ``database``, ``contents``, ``workers`` are the disk and the threads; ``queries``, ``blocks``,
+``quota``, ``changes`` are the work on the index; ``writer``, ``uploads``, ``reader`` are transfers;
+``engine`` puts them together.
 """
 
 from __future__ import annotations

@@ -117,6 +117,8 @@ ENGINE = [
     f"storage_demo.engine.{name}"
     for name in (
         *("errors", "faults", "integers", "names", "settings", "records", "info"),
+        *(f"conditions.{name}" for name in ("excerpt", "numbers", "values", "casts", "expressions")),
+        *("conditions.operators", "conditions.evaluation", "conditions.parser", "conditions"),
         *("folders", "lock", "schema", "database", "contents", "workers"),
         *("queries", "blocks", "quota", "changes"),
         *("writer", "uploads", "reader", "engine"),
