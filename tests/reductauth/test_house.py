@@ -354,6 +354,7 @@ WEB_NAMES = {
     "TOKEN",
     "actor_of",
     "allowed",
+    "any_bucket_access",
     "auth_error_response",
     "authorize",
     "declare",
