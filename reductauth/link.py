@@ -45,8 +45,9 @@ class Link:
     token_name: str
     secret_id: int
     """The one of the token's values that it was made with."""
-    secret_created_at_us: int
-    """An id may come again in a registry that was restored from a copy; not made at the same time."""
+    token_created_at_us: int
+    """When the token got that value: a rotation begins it anew. An id can be written over by whoever can write the
+    registry's file, or come again in one that was restored from a copy; this is under the token's seal."""
     action: Action
     bucket: str
     expires_at_us: int
@@ -72,7 +73,7 @@ class LinkSigner:
             raise InvalidInputError("A link can't expire later than 2^63-1 microseconds after 1970")
         facts = json.dumps(
             [
-                *(link.token_id, link.token_name, link.secret_id, link.secret_created_at_us),
+                *(link.token_id, link.token_name, link.secret_id, link.token_created_at_us),
                 *(link.action, link.bucket, link.expires_at_us),
             ]
         ).encode()
@@ -93,11 +94,11 @@ class LinkSigner:
         if not hmac.compare_digest(self._code(body), signed[:_CODE_BYTES]):
             raise InvalidLinkError("it is no link of this server, or was changed")
         start = _LENGTH_BYTES + int.from_bytes(body[:_LENGTH_BYTES])
-        token_id, token_name, secret_id, secret_created_at_us, action, bucket, expires_at_us = json.loads(
+        token_id, token_name, secret_id, token_created_at_us, action, bucket, expires_at_us = json.loads(
             body[_LENGTH_BYTES:start]
         )
         return Link(
-            *(token_id, token_name, secret_id, secret_created_at_us),
+            *(token_id, token_name, secret_id, token_created_at_us),
             *(Action(action), bucket, expires_at_us, body[start:]),
         )
 

@@ -23,7 +23,8 @@ from reductauth.key import RegistryKey
 from reductauth.link import Link, LinkSigner
 from reductauth.permissions import Action, Permissions
 from reductauth.policy import BucketAccess, Decision, Denied
-from reductauth.store import TokenStore
+from reductauth.store import FoundById, TokenStore
+from reductauth.token import Secret
 
 __all__ = ["LinkBearer", "Links", "OpenLinks", "TokenLinks"]
 
@@ -100,7 +101,7 @@ class TokenLinks:
             raise StaleValueError(token.name)
         return self._signer.sign(
             Link(
-                *(token.token_id, token.name, identity.secret_id, found.newest.created_at_us),
+                *(token.token_id, token.name, identity.secret_id, found.token.created_at_us),
                 *(access.action, access.bucket, expires_at_us, payload),
             )
         )
@@ -111,13 +112,7 @@ class TokenLinks:
         found = await self._store.find_by_id(link.token_id)
         if found is None:
             raise TokenNotFoundError(link.token_name)
-        secret = found.newest
-        if secret is not None and (secret.secret_id, secret.created_at_us) != (
-            link.secret_id,
-            link.secret_created_at_us,
-        ):
-            secret = None  # the link's own is none that counts any more
-        attempt = Attempt(found.token, secret, address, now_us)
+        attempt = Attempt(found.token, _secret_of(link, found), address, now_us)
         failed = failed_check(attempt)
         if failed is not None:
             raise failed.refusal(attempt)
@@ -145,6 +140,18 @@ class OpenLinks:
     async def follow(self, text: str, address: str | None, now_us: int) -> LinkBearer:  # noqa: ARG002
         """Open a link; everybody may use it."""
         return LinkBearer(_opened(self._signer, text, now_us), EVERYBODY)
+
+
+def _secret_of(link: Link, found: FoundById) -> Secret | None:
+    """The value that a link was made with, if it still is its token's newest."""
+    newest = found.newest
+    if (
+        newest is not None
+        and newest.secret_id == link.secret_id
+        and found.token.created_at_us == link.token_created_at_us
+    ):
+        return newest
+    return None
 
 
 def _opened(signer: LinkSigner, text: str, now_us: int) -> Link:
