@@ -23,6 +23,7 @@ REDUCTAUTH = [
     "reductauth.networks",
     "reductauth.token",
     "reductauth.policy",
+    "reductauth.link",
     # --- the registry
     "reductauth.actor",
     "reductauth.clock",
@@ -65,6 +66,7 @@ REDUCTAUTH = [
     "reductauth.provisioning",
     "reductauth.bootstrap",
     "reductauth.authenticator",
+    "reductauth.links",
     "reductauth.throttle",
     "reductauth.usage",
     "reductauth.refusals",
@@ -77,6 +79,7 @@ REDUCTAUTH = [
     "reductauth.web.body",
     "reductauth.web.credentials",
     "reductauth.web.gate",
+    "reductauth.web.links",
     "reductauth.web.guard",
     "reductauth.web.metrics",
     "reductauth.web.census",
@@ -110,7 +113,7 @@ REDUCTAUTH = [
     "reductauth.testing",
     "reductauth",
 ]
-CORE = REDUCTAUTH[:7]
+CORE = REDUCTAUTH[:8]
 BELOW_AIOHTTP = REDUCTAUTH[: REDUCTAUTH.index("reductauth.web.keys")]
 
 ENGINE = [
@@ -351,6 +354,7 @@ CORE_NAMES = {
     "Denied",
     "FullAccess",
     "InvalidInputError",
+    "Link",
     "NetworkList",
     "Permissions",
     "Policy",
@@ -364,6 +368,7 @@ WEB_NAMES = {
     "AUTH",
     "GuardedRunner",
     "IDENTITY",
+    "LINK",
     "RESPONSE_HEADERS",
     "RouteEntry",
     "TOKEN",
@@ -377,13 +382,16 @@ WEB_NAMES = {
     "error_response",
     "expect_later",
     "let_client_send",
+    "make_link",
     "read_body",
     "read_bucket",
+    "read_link",
     "requires",
     "route_table",
     "run",
     "setup",
     "write_bucket",
+    "write_link",
 }
 
 
