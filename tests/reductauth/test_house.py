@@ -125,6 +125,7 @@ ENGINE = [
     )
 ]
 ENGINE.append("storage_demo.engine")
+CONDITIONS = [name for name in ENGINE if name.startswith("storage_demo.engine.conditions")]
 
 # The server's files stand on floors: imports go to the same floor or a lower one.
 FLOORS = [
@@ -271,7 +272,7 @@ def test_the_engine_knows_nothing_of_http_or_tokens(module: str) -> None:
     assert [name for name in imports_of_file(module) if any(is_of(name, other) for other in foreign)] == []
 
 
-@pytest.mark.parametrize("module", CORE)
+@pytest.mark.parametrize("module", [*CORE, *CONDITIONS])
 def test_the_core_does_no_io_and_reads_no_clock(module: str) -> None:
     """Nothing that opens, connects, waits or tells the time is imported there: `now` is an argument."""
     kept_out = (
