@@ -128,6 +128,7 @@ ENGINE = [
     )
 ]
 ENGINE.append("storage_demo.engine")
+CONDITIONS = [name for name in ENGINE if name.startswith("storage_demo.engine.conditions")]
 
 # The server's files stand on floors: imports go to the same floor or a lower one.
 FLOORS = [
@@ -289,7 +290,7 @@ def test_the_encodings_know_only_names_of_the_engine(module: str) -> None:
     assert [name for name in imported if name.startswith("storage_demo.engine.")] == []
 
 
-@pytest.mark.parametrize("module", CORE)
+@pytest.mark.parametrize("module", [*CORE, *CONDITIONS])
 def test_the_core_does_no_io_and_reads_no_clock(module: str) -> None:
     """Nothing that opens, connects, waits or tells the time is imported there: `now` is an argument."""
     kept_out = (
