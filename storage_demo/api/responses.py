@@ -28,8 +28,16 @@ async def send_record(
 
 
 async def send_range(request: web.Request, record: Record, reader: RecordReader) -> web.StreamResponse:
-    """Answer with one record, or with the part of it that a `Range` names (RFC 9110 §14)."""
-    headers = {**_record_headers(record), "accept-ranges": "bytes"}
+    """Answer with one record, or with the part of it that a `Range` names (RFC 9110 §14).
+
+    What came by a link is neither kept on the way, where it would outlive the link, nor names the link elsewhere.
+    """
+    headers = {
+        **_record_headers(record),
+        "accept-ranges": "bytes",
+        "cache-control": "no-store",
+        "referrer-policy": "no-referrer",
+    }
     try:
         start_bytes, stop_bytes = _range(request, record.length_bytes)
     except IndexError:

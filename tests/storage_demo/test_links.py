@@ -78,6 +78,8 @@ async def test_a_link_is_followed_without_a_token(home: Caller) -> None:
             "content-length": "5",
             "content-disposition": "attachment",
             "accept-ranges": "bytes",
+            "cache-control": "no-store",
+            "referrer-policy": "no-referrer",
             "x-reduct-time": "2",
             "x-reduct-entry": "log",
             "x-reduct-label-n": "2",
