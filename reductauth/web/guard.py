@@ -43,11 +43,9 @@ from reductauth.web.keys import AUTH, IDENTITY, LINK, TOKEN, Auth
 from reductauth.web.links import SignedLink, follow_link, link_refused, link_usage_kind
 
 __all__ = [
-    "AnyBucketAccess",
     "PathBucketAccess",
     "RoutePolicy",
     "allowed",
-    "any_bucket_access",
     "authorize",
     "expect_after_guard",
     "policy_of",
@@ -81,27 +79,7 @@ class PathBucketAccess:
         return f"{self.action} {{{self.parameter}}}"
 
 
-@dataclass(frozen=True, slots=True)
-class AnyBucketAccess:
-    """Read or write access to the bucket that a parameter of the route's path names.
-
-    For routes of which the body says which of both it takes: their handler asks again.
-    """
-
-    parameter: str
-
-    def decide_for(self, token: Token, request: web.Request) -> Decision:
-        """Whether `token` has any access to this request's bucket."""
-        bucket = request.match_info[self.parameter]
-        if any(token.permissions.allows(action, bucket) for action in Action):
-            return ALLOWED
-        return bucket_denied(token, Action.READ, bucket)
-
-    def __str__(self) -> str:
-        return f"read or write {{{self.parameter}}}"
-
-
-_TokenPolicy = Authenticated | BucketAccess | PathBucketAccess | AnyBucketAccess | FullAccess
+_TokenPolicy = Authenticated | BucketAccess | PathBucketAccess | FullAccess
 RoutePolicy = Anonymous | _TokenPolicy | SignedLink
 
 
@@ -113,11 +91,6 @@ def read_bucket(parameter: str) -> PathBucketAccess:
 def write_bucket(parameter: str) -> PathBucketAccess:
     """Write access to the bucket that the path parameter `parameter` names."""
     return PathBucketAccess(Action.WRITE, parameter)
-
-
-def any_bucket_access(parameter: str) -> AnyBucketAccess:
-    """Read or write access to the bucket that the path parameter `parameter` names."""
-    return AnyBucketAccess(parameter)
 
 
 def requires(policy: RoutePolicy) -> Callable[[HandlerT], HandlerT]:
@@ -339,7 +312,7 @@ async def _refused(request: web.Request, error: AuthError) -> web.Response:
 
 def _decider(policy: _TokenPolicy) -> Callable[[Token, web.Request], Decision]:
     """How a route's policy decides about a token, for a request."""
-    if isinstance(policy, (PathBucketAccess, AnyBucketAccess)):
+    if isinstance(policy, PathBucketAccess):
         return policy.decide_for
 
     def decide(token: Token, request: web.Request) -> Decision:  # noqa: ARG001 - the policy names all it is about

@@ -6,9 +6,9 @@ Which record of that bucket it is about is ours, and stands in the link's payloa
 
 from __future__ import annotations
 
+import zlib
 from typing import Annotated
 
-import orjson
 from aiohttp import web
 from pydantic import Field
 from yarl import URL
@@ -37,7 +37,10 @@ class _Place(Body):
 
 
 class _Payload(Body):
-    """What a link says beside its bucket. The condition of the query is part of it: a link opens no more."""
+    """What a link says beside its bucket, compressed: a link that is too long for clients is not made.
+
+    The condition of the query is part of it: a link opens no more.
+    """
 
     query: QueryBody
     record: _Place
@@ -75,7 +78,7 @@ async def create_link(request: web.Request) -> web.Response:
     query = body.query.model_copy(update={"entries": body.query.entries or [body.entry]})
     query.selection()  # what is wrong with it is told now
     record = _Place(entry=body.record_entry, timestamp_us=body.record_timestamp)
-    payload = _Payload(query=query, record=record).model_dump_json(exclude_none=True).encode()
+    payload = zlib.compress(_Payload(query=query, record=record).model_dump_json(exclude_none=True).encode())
     base_url = _public_url(request) if body.base_url is None else _checked(body.base_url)
     text = await make_link(request, access, body.expire_at * _US_PER_SECOND, payload)
     path = URL.build(path=f"api/v1/links/{request.match_info['file_name']}")
@@ -86,7 +89,7 @@ async def create_link(request: web.Request) -> web.Response:
 async def follow_link(request: web.Request) -> web.StreamResponse:
     """Answer with the link's record; with `e` and `ts` another one of the same query may be chosen."""
     link = request[LINK]
-    payload = _Payload.model_validate(orjson.loads(link.payload))
+    payload = parse(_Payload, zlib.decompress(link.payload))
     chosen_us = timestamp_us(request)
     reader = await request.app[ENGINE].queries.pick(
         link.bucket,

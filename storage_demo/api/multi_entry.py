@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from aiohttp import web
 
-from reductauth.web import any_bucket_access, expect_later, read_bucket, requires, write_bucket
+from reductauth import Authenticated
+from reductauth.web import expect_later, read_bucket, requires, write_bucket
 from storage_demo.api.errors import status_of
 from storage_demo.api.keys import ENGINE
 from storage_demo.api.parameters import bucket_name, length_bytes, query_number
@@ -35,7 +36,7 @@ def multi_entry_routes(api: str) -> list[web.RouteDef]:
     ]
 
 
-@requires(any_bucket_access("bucket_name"))
+@requires(Authenticated())
 async def begin_or_remove(request: web.Request) -> web.Response:
     """Begin the query that the body describes, or remove what it finds."""
     return await answer_query(request, entry=None)

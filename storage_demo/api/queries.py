@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from reductauth.web import any_bucket_access, expect_later, read_bucket, requires, write_bucket
+from reductauth import Authenticated
+from reductauth.web import expect_later, read_bucket, requires, write_bucket
 from storage_demo.api.parameters import entry_name, query_number
 from storage_demo.api.query_bodies import selection_of_parameters, ttl_of_parameters
 from storage_demo.api.reading import answer_query, begin_query, find_query, read_batch, read_one, remove_found
@@ -32,7 +33,7 @@ async def begin_by_parameters(request: web.Request) -> web.Response:
     return await begin_query(request, selection, ttl_of_parameters(request))
 
 
-@requires(any_bucket_access("bucket_name"))
+@requires(Authenticated())
 async def begin_or_remove(request: web.Request) -> web.Response:
     """Begin the query that the body describes, or remove what it finds."""
     return await answer_query(request, entry_name(request))

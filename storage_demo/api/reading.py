@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import hdrs, web
 
 from reductauth import Action, BucketAccess
-from reductauth.web import TOKEN, authorize
+from reductauth.web import TOKEN, allowed, authorize
 from storage_demo.api.bodies import json_response, parse, read_body
 from storage_demo.api.keys import ENGINE
 from storage_demo.api.parameters import bucket_name
@@ -42,18 +42,27 @@ class _Filling:
 async def answer_query(request: web.Request, entry: str | None) -> web.Response:
     """Begin the query that a body describes, or remove what it finds: of one entry, or of several.
 
-    Which of both it is, and so which access it takes, stands in the body.
+    Which of both it is, and so which access it takes, stands in the body. Without any access to the bucket the answer
+    is a refusal in any case, and at once for a client that waits to send its body.
     """
-    content = await read_body(request)
-    body = parse(QueryBody, content)
     bucket, engine = bucket_name(request), request.app[ENGINE]
-    action = Action.READ if body.query_type == "QUERY" else Action.WRITE
-    await authorize(request, BucketAccess(action, bucket))
+    is_refused = not any([await allowed(request, BucketAccess(action, bucket)) for action in Action])
+    if is_refused and hdrs.EXPECT in request.headers:
+        await authorize(request, BucketAccess(Action.READ, bucket))
+    content = await read_body(request)
+    try:
+        body = parse(QueryBody, content)
+    except InvalidError:
+        if is_refused:
+            await authorize(request, BucketAccess(Action.READ, bucket))
+        raise
+    is_removal = body.query_type == "REMOVE"
+    await authorize(request, BucketAccess(Action.WRITE if is_removal else Action.READ, bucket))
     for extension in body.ext or ():
         query_id = engine.queries.claim_id()
         raise InvalidError(f"Unknown extension '{extension}' in query id={query_id}")
     selection = body.selection(entry)
-    if action is Action.WRITE:
+    if is_removal:
         return await remove_found(request, selection)
     return await begin_query(request, selection, body.ttl_seconds, len(content) * _BYTES_PER_BODY_BYTE)
 

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from tests.model.agreement import Disagreement, Work, agree
+from tests.model.agreement import Answer, Disagreement, Work, agree
 from tests.model.house import FIXED_VALUE, House, administrator_of
 from tests.model.model import CLIENT, Wish, rfc3339
 
@@ -73,6 +73,7 @@ class ServerMachine(RuleBasedStateMachine):
         self.model, self.doors = self._stay.enter_context(house.opened())
         self.clock = house.clock
         self.told = [str(value) for token in self.model.tokens.values() for value, _ in token.values]
+        self.links: list[str] = []
         self.steps = 0
         self.is_agreed = True
 
@@ -88,7 +89,7 @@ class ServerMachine(RuleBasedStateMachine):
 
     def ask(
         self, process: int, method: str, path: str, caller: str | None, work: Work, body: Any = None
-    ) -> None:
+    ) -> Answer:
         """Send a request; what is answered must be what the model says."""
         self.steps += 1
         answer = self.doors[process].ask(method, path, caller, body)
@@ -99,6 +100,7 @@ class ServerMachine(RuleBasedStateMachine):
         except Disagreement:
             self.is_agreed = False
             raise
+        return answer
 
     def look(self, process: int, caller: str | None) -> None:
         """Try every bucket."""
@@ -340,6 +342,105 @@ class ServerMachine(RuleBasedStateMachine):
             caller,
             lambda model, _: model.read(caller, bucket, entry, ts),
         )
+
+    @rule(process=PROCESSES, who=USERS, bucket=BUCKETS, entry=ENTRIES, ts=TIMES)
+    def remove_record(self, process: int, who: str | int, bucket: str, entry: str, ts: int) -> None:
+        caller = self.caller(who)
+        self.ask(
+            process,
+            "DELETE",
+            f"/b/{bucket}/{entry}?ts={ts}",
+            caller,
+            lambda model, _: model.remove_record(caller, bucket, entry, ts),
+        )
+
+    @rule(process=PROCESSES, who=USERS, bucket=BUCKETS, entry=ENTRIES, start=TIMES)
+    def remove_found(self, process: int, who: str | int, bucket: str, entry: str, start: int) -> None:
+        caller = self.caller(who)
+        self.ask(
+            process,
+            "POST",
+            f"/b/{bucket}/{entry}/q",
+            caller,
+            lambda model, _: model.remove_found(caller, bucket, entry, start),
+            {"query_type": "REMOVE", "start": start},
+        )
+
+    @rule(process=PROCESSES, who=USERS, bucket=BUCKETS, entry=ENTRIES)
+    def remove_entry(self, process: int, who: str | int, bucket: str, entry: str) -> None:
+        caller = self.caller(who)
+        self.ask(
+            process,
+            "DELETE",
+            f"/b/{bucket}/{entry}",
+            caller,
+            lambda model, _: model.remove_entry(caller, bucket, entry),
+        )
+
+    @rule(process=PROCESSES, who=USERS, bucket=BUCKETS, entry=ENTRIES, new=ENTRIES)
+    def rename_entry(self, process: int, who: str | int, bucket: str, entry: str, new: str) -> None:
+        caller = self.caller(who)
+        self.ask(
+            process,
+            "PUT",
+            f"/b/{bucket}/{entry}/rename",
+            caller,
+            lambda model, _: model.rename_entry(caller, bucket, entry, new),
+            {"new_name": new},
+        )
+
+    # -- queries and links ----------------------------------------------------------------------------------
+
+    @rule(process=PROCESSES, who=USERS, reader=USERS, bucket=BUCKETS, entry=ENTRIES)
+    def query(self, process: int, who: str | int, reader: str | int, bucket: str, entry: str) -> None:
+        """A query, and somebody who reads it: it is for the token that began it."""
+        owner, caller = self.caller(who), self.caller(reader)
+        begun = self.ask(
+            process,
+            "POST",
+            f"/b/{bucket}/{entry}/q",
+            owner,
+            lambda model, _: model.query(owner, bucket, entry),
+            {"query_type": "QUERY"},
+        )
+        if begun.status == 200:
+            query_id = begun.content["id"]
+            self.ask(
+                process,
+                "GET",
+                f"/b/{bucket}/{entry}/batch?q={query_id}",
+                caller,
+                lambda model, _: model.read_query(caller, owner, bucket, entry, query_id),
+            )
+
+    @rule(process=PROCESSES, who=USERS, bucket=BUCKETS, entry=ENTRIES, ts=TIMES)
+    def make_link(self, process: int, who: str | int, bucket: str, entry: str, ts: int) -> None:
+        caller = self.caller(who)
+        made = self.ask(
+            process,
+            "POST",
+            f"/links/{entry}",
+            caller,
+            lambda model, _: model.make_link(caller, bucket, entry, ts),
+            {
+                "bucket": bucket,
+                "entry": entry,
+                "record_entry": entry,
+                "record_timestamp": ts,
+                "query": {"query_type": "QUERY"},
+                "expire_at": 4_102_444_800,
+            },
+        )
+        if made.status == 200:
+            self.links.append(made.content["link"].partition("/api/v1")[2])
+
+    @rule(process=PROCESSES, number=st.integers(0, 9))
+    def follow_link(self, process: int, number: int) -> None:
+        """Somebody without a token follows one of the last links, through either process."""
+        if self.links:
+            at = -1 - number % len(self.links)
+            link = self.model.links[at]
+            self.ask(process, "GET", self.links[at], None, lambda model, _: model.follow_link(link))
 
     # -- time -----------------------------------------------------------------------------------------------
 

@@ -45,6 +45,7 @@ class Token:
     is_revoked: bool = False
     is_provisioned: bool = False
     values: tuple[tuple[str | None, int | None], ...] = ()
+    id: object = field(default_factory=object, compare=False)
 
     def status(self, now: int) -> str:
         if self.is_revoked:
@@ -69,13 +70,26 @@ class Token:
         return self.full_access or bucket in patterns or by_prefix
 
 
+@dataclass(frozen=True)
+class Link:
+    """A record, and in whose name it may be read: a token by its id, and the value that made the link."""
+
+    token_id: object
+    token_name: str
+    value: str | None
+    bucket: str
+    entry: str
+    ts: int
+
+
 @dataclass
 class Model:
-    """Tokens by name; buckets by name, each with its records by entry and time."""
+    """Tokens by name; buckets by name, each with its records by entry and time, time 0 for the entry itself."""
 
     now: int
     tokens: dict[str, Token]
     buckets: dict[str, dict[tuple[str, int], bytes]] = field(default_factory=dict)
+    links: list[Link] = field(default_factory=list)
 
     # -- who it is, and whether it may ----------------------------------------------------------------------
 
@@ -223,16 +237,83 @@ class Model:
         if (entry, ts) in self._bucket(bucket):
             raise Refused(409, f"A record with timestamp {ts} already exists")
         self.buckets[bucket][entry, ts] = content
+        self.buckets[bucket][entry, 0] = b""
 
     def read(self, caller: str | None, bucket: str, entry: str, ts: int | None) -> bytes:
         self.access(caller, "read", bucket)
-        records = {at: content for (name, at), content in self._bucket(bucket).items() if name == entry}
-        if not records:
-            raise Refused(404, f"Entry '{entry}' not found in bucket '{bucket}'")
+        records = self._entry(bucket, entry)
+        if ts is None and not records:
+            raise Refused(404)
         ts = max(records) if ts is None else ts
         if ts not in records:
             raise Refused(404, f"Record {ts} not found in entry {bucket}/{entry}")
         return records[ts]
+
+    def remove_record(self, caller: str | None, bucket: str, entry: str, ts: int) -> None:
+        self.access(caller, "write", bucket)
+        if ts not in self._entry(bucket, entry):
+            raise Refused(404, f"Record {ts} not found in entry {bucket}/{entry}")
+        del self.buckets[bucket][entry, ts]
+
+    def remove_found(self, caller: str | None, bucket: str, entry: str, start: int) -> Any:
+        self.access(caller, "write", bucket)
+        found = [key for key in self._bucket(bucket) if key[0] == entry and key[1] >= start]
+        for key in found:
+            del self.buckets[bucket][key]
+        return {"removed_records": len(found)}
+
+    def remove_entry(self, caller: str | None, bucket: str, entry: str) -> None:
+        self.access(caller, "write", bucket)
+        for ts in (0, *self._entry(bucket, entry)):
+            del self.buckets[bucket][entry, ts]
+
+    def rename_entry(self, caller: str | None, bucket: str, entry: str, new: str) -> None:
+        self.access(caller, "write", bucket)
+        moved = {0: b"", **self._entry(bucket, entry)}
+        if (new, 0) in self.buckets[bucket]:
+            raise Refused(409, f"Entry '{new}' already exists in bucket '{bucket}'")
+        for ts, content in moved.items():
+            del self.buckets[bucket][entry, ts]
+            self.buckets[bucket][new, ts] = content
+
+    # -- queries and links ----------------------------------------------------------------------------------
+
+    def query(self, caller: str | None, bucket: str, entry: str) -> None:
+        self.access(caller, "read", bucket)
+        self._entry(bucket, entry)
+
+    def read_query(
+        self, caller: str | None, owner: str | None, bucket: str, entry: str, query_id: int
+    ) -> bytes | None:
+        self.access(caller, "read", bucket)
+        records = self._entry(bucket, entry)
+        if self.identify(caller)[1].id is not self.identify(owner)[1].id:
+            words = "not found and it might have expired. Check TTL in your query request."
+            raise Refused(404, f"Query {query_id} {words}")
+        if not records:
+            raise Refused(204, "No content")
+        return b"".join(content for _, content in sorted(records.items()))
+
+    def make_link(self, caller: str | None, bucket: str, entry: str, ts: int) -> None:
+        self.access(caller, "read", bucket)
+        name, token = self.identify(caller)
+        if token.values[-1][0] != caller:
+            raise Refused(409, f"Token '{name}' was rotated: use its new value to make links")
+        self.links.append(Link(token.id, name, caller, bucket, entry, ts))
+
+    def follow_link(self, link: Link) -> bytes:
+        made_by = [token for token in self.tokens.values() if token.id is link.token_id]
+        if not made_by:
+            raise Refused(404, f"Token '{link.token_name}' doesn't exist")
+        token = made_by[0]
+        if not token.values or token.values[-1][0] != link.value:
+            is_expired = token.status(self.now) == "expired"
+            raise Refused(401, "Token has expired" if is_expired else "Invalid token")
+        self.access(link.value, "read", link.bucket)
+        records = self._bucket(link.bucket)
+        if (link.entry, link.ts) not in records:
+            raise Refused(404, f"Record {link.entry}/{link.ts} not found in query result")
+        return records[link.entry, link.ts]
 
     # -- in common ------------------------------------------------------------------------------------------
 
@@ -300,6 +381,12 @@ class Model:
         if bucket not in self.buckets:
             raise Refused(404, f"Bucket '{bucket}' is not found")
         return self.buckets[bucket]
+
+    def _entry(self, bucket: str, entry: str) -> dict[int, bytes]:
+        """The records of an entry, by time."""
+        if (entry, 0) not in self._bucket(bucket):
+            raise Refused(404, f"Entry '{entry}' not found in bucket '{bucket}'")
+        return {ts: content for (name, ts), content in self.buckets[bucket].items() if name == entry and ts}
 
     def _free(self, bucket: str) -> None:
         _check_bucket_name(bucket)

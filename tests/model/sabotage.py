@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from reductauth import admission, registry
+from reductauth import admission, links, registry
 from reductauth.buckets import BucketGrants
 from reductauth.changes import TokenChange
 from reductauth.permissions import Action, Permissions
+from reductauth.policy import ALLOWED
 from reductauth.registry import TokenRegistry
 from reductauth.sqlite.generation import Generation
 from reductauth.sqlite.transaction import SqliteTransaction
 from reductauth.token import Token
+from storage_demo.engine.running import RunningQueries
 
 __all__ = ["SABOTAGES"]
 
@@ -102,6 +104,29 @@ def switched_off_tokens_pass() -> None:
     _put(admission, "CHECKS", tuple(check for check in admission.CHECKS if check.name != "active"))
 
 
+def links_outlive_rotations() -> None:
+    """A link is good as long as its token is, whatever value made it."""
+    _put(links, "_secret_of", lambda _link, found: found.newest)
+
+
+def links_outlive_permissions() -> None:
+    """Whether the token still may what a link is for is not asked."""
+    _put(links.LinkBearer, "decide", lambda *_: ALLOWED)
+
+
+def queries_are_for_everybody() -> None:
+    """Whoever knows the number of a query reads it."""
+    find = RunningQueries.find
+
+    async def find_any(
+        self: RunningQueries, query_id: int, bucket: str, entry: str | None, owner: str
+    ) -> Any:
+        owners = [name for name, of_owner in self._waiting.items() if query_id in of_owner]
+        return await find(self, query_id, bucket, entry, owner=owners[0] if owners else owner)
+
+    _put(RunningQueries, "find", find_any)
+
+
 SABOTAGES: dict[str, Callable[[], None]] = {
     one.__name__: one
     for one in (
@@ -115,5 +140,8 @@ SABOTAGES: dict[str, Callable[[], None]] = {
         revocations_are_forgotten,
         grants_stay_behind,
         switched_off_tokens_pass,
+        links_outlive_rotations,
+        links_outlive_permissions,
+        queries_are_for_everybody,
     )
 }

@@ -45,6 +45,9 @@ NOTICED: dict[str, Watch] = {
     "revocations_are_forgotten": sequences,
     "grants_stay_behind": sequences,
     "switched_off_tokens_pass": sequences,
+    "links_outlive_rotations": sequences,
+    "links_outlive_permissions": sequences,
+    "queries_are_for_everybody": sequences,
 }
 
 

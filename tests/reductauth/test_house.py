@@ -375,7 +375,6 @@ WEB_NAMES = {
     "TOKEN",
     "actor_of",
     "allowed",
-    "any_bucket_access",
     "auth_error_response",
     "authorize",
     "declare",

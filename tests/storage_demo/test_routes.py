@@ -40,6 +40,11 @@ def golden_routes() -> list[Route]:
     return [Route(*(part.strip() for part in (line[:8], *line[8:].split("  ")))) for line in lines]
 
 
+LINK_BODY = (
+    '{"bucket": "{bucket}", "entry": "log", "record_entry": "log", "record_timestamp": 1, '
+    '"expire_at": 4102444800, "query": {"query_type": "QUERY"}}'
+)
+
 # For each route a request that a permitted caller succeeds with: method, path, body, status.
 # `home` is a bucket with the record `log` at 1, `spare` an empty bucket, `worker` a token. `{query}` is a query of the
 # caller's own on `log`, `{queries}` one on all of `home`, `{link}` a link of the administrator's to the record.
@@ -111,7 +116,7 @@ CALLS = {
     "POST /api/v1/b/{bucket_name}/{entry_name}/q": (
         "POST",
         "/api/v1/b/home/log/q",
-        '{"query_type": "{query_type}", "start": 0}',
+        '{"query_type": "QUERY"}',
         200,
     ),
     "DELETE /api/v1/b/{bucket_name}/{entry_name}/q": ("DELETE", "/api/v1/b/home/log/q?start=0", None, 200),
@@ -133,7 +138,7 @@ CALLS = {
     "POST /api/v1/io/{bucket_name}/q": (
         "POST",
         "/api/v1/io/home/q",
-        '{"query_type": "{query_type}", "start": 0}',
+        '{"query_type": "QUERY"}',
         200,
     ),
     "GET /api/v1/io/{bucket_name}/read": ("GET", "/api/v1/io/home/read", None, 200),
@@ -141,8 +146,12 @@ CALLS = {
     "POST /api/v1/io/{bucket_name}/write": ("POST", "/api/v1/io/home/write", "x", 200),
     "PATCH /api/v1/io/{bucket_name}/update": ("PATCH", "/api/v1/io/home/update", None, 200),
     "DELETE /api/v1/io/{bucket_name}/remove": ("DELETE", "/api/v1/io/home/remove", None, 200),
-    # The bucket stands in the body; without it nobody gets further than that.
-    "POST /api/v1/links/{file_name}": ("POST", "/api/v1/links/log.bin", '{"bucket": 1}', 422),
+    "POST /api/v1/links/{file_name}": (
+        "POST",
+        "/api/v1/links/log.bin",
+        LINK_BODY.replace("{bucket}", "home"),
+        200,
+    ),
     "GET /api/v1/links/{file_name}": ("GET", "/api/v1/links/log.bin?ct={link}", None, 200),
     "HEAD /api/v1/links/{file_name}": ("HEAD", "/api/v1/links/log.bin?ct={link}", None, 200),
     "GET /api/v1/replications": ("GET", "/api/v1/replications", None, 200),
@@ -174,14 +183,19 @@ NO_FULL = (403, "Token '{caller}' doesn't have full access")
 NO_READ = (403, "Token '{caller}' doesn't have read access to bucket '{bucket}'")
 NO_METRICS = (403, "Token '{caller}' doesn't have read access to bucket '$metrics'")
 NO_WRITE = (403, "Token '{caller}' doesn't have write access to bucket '{bucket}'")
+# Where the body says what is asked for, or of which bucket, the handler decides further than the route says: as if this
+# were the route's policy.
+DECIDED_BY_BODY = {
+    "POST /api/v1/b/{bucket_name}/{entry_name}/q": "read {bucket_name}",
+    "POST /api/v1/io/{bucket_name}/q": "read {bucket_name}",
+    "POST /api/v1/links/{file_name}": "read {bucket_name}",
+}
 CALLERS = ("nobody", "stranger", "no-grant", "reader", "writer", "reader-elsewhere", "administrator")
 ANSWERS = {
     "anonymous": (None, None, None, None, None, None, None),
     "authenticated": (NOBODY, STRANGER, None, None, None, None, None),
     "read {bucket_name}": (NOBODY, STRANGER, NO_READ, None, NO_READ, NO_READ, None),
     "write {bucket_name}": (NOBODY, STRANGER, NO_WRITE, NO_WRITE, None, NO_WRITE, None),
-    # What the body asks for decides further; here each caller asks for what it may.
-    "read or write {bucket_name}": (NOBODY, STRANGER, NO_READ, None, None, NO_READ, None),
     "read by link in ct": (None, None, None, None, None, None, None),
     "read $metrics": (NOBODY, STRANGER, *[NO_METRICS] * 4, None),
     "full access": (NOBODY, STRANGER, NO_FULL, NO_FULL, NO_FULL, NO_FULL, None),
@@ -243,10 +257,8 @@ async def begun(client: Client, value: str | None, path: str) -> int:
     raise AssertionError(await response.text())
 
 
-async def filled(client: Client, value: str | None, caller: str, text: str) -> str:
+async def filled(client: Client, value: str | None, text: str) -> str:
     """A path, header or body with what it refers to."""
-    if "{query_type}" in text:
-        text = text.replace("{query_type}", "REMOVE" if caller == "writer" else "QUERY")
     if "{query}" in text:
         text = text.replace("{query}", str(await begun(client, value, "/api/v1/b/home/log/q")))
     if "{queries}" in text:
@@ -257,10 +269,7 @@ async def filled(client: Client, value: str | None, caller: str, text: str) -> s
 
 
 async def make_link(client: Client, value: str, bucket: str = "home") -> str:
-    body = (
-        f'{{"bucket": "{bucket}", "entry": "log", "record_entry": "log", "record_timestamp": 1, '
-        '"expire_at": 4102444800, "query": {"query_type": "QUERY"}}'
-    )
+    body = LINK_BODY.replace("{bucket}", bucket)
     response = await call(client, value, "POST", "/api/v1/links/log.bin", body)
     assert response.status == 200, await response.text()
     return str((await response.json())["link"])
@@ -299,13 +308,11 @@ async def test_matrix(client: Client, route: Route, caller: str) -> None:
     """Each caller gets the contract's answer on each route, and a refused one changes nothing."""
     value = await prepare(client, caller)
     method, path, body, status = CALLS[str(route)]
-    path = await filled(client, value, caller, path)
-    body = None if body is None else await filled(client, value, caller, body)
-    headers = {
-        name: await filled(client, value, caller, text) for name, text in HEADERS.get(str(route), {}).items()
-    }
+    path = await filled(client, value, path)
+    headers = {name: await filled(client, value, text) for name, text in HEADERS.get(str(route), {}).items()}
     before = await state(client)
-    expected = ANSWERS[route.policy][CALLERS.index(caller)]
+    policy = DECIDED_BY_BODY.get(str(route), route.policy)
+    expected = ANSWERS[policy][CALLERS.index(caller)]
     response = await call(client, value, method, path, body, headers)
     assert response.headers["server"] == "ReductStore 1.21.0"
     assert response.headers["x-reduct-api"] == "1.21"
@@ -320,6 +327,75 @@ async def test_matrix(client: Client, route: Route, caller: str) -> None:
     if method != "HEAD":
         assert await response.json() == {"detail": message}
     assert await state(client) == before
+
+
+@pytest.mark.parametrize("path", ["/api/v1/b/home/log/q", "/api/v1/io/home/q"])
+@pytest.mark.parametrize(
+    ("caller", "query_type", "expected"),
+    [
+        ("reader", "QUERY", None),
+        ("reader", "REMOVE", NO_WRITE),
+        ("writer", "QUERY", NO_READ),
+        ("writer", "REMOVE", None),
+        ("no-grant", "QUERY", NO_READ),
+        ("no-grant", "REMOVE", NO_WRITE),
+        ("no-grant", "ELSE", NO_READ),
+        ("reader-elsewhere", "REMOVE", NO_WRITE),
+    ],
+)
+async def test_what_a_query_is_for_decides_which_access_it_takes(
+    client: Client, path: str, caller: str, query_type: str, expected: tuple[int, str] | None
+) -> None:
+    """A body that asks for removal takes write access, any other one read access; nothing else is told before."""
+    value = await prepare(client, caller)
+    before = await state(client)
+    response = await call(client, value, "POST", path, f'{{"query_type": "{query_type}", "start": 0}}')
+    if expected is None:
+        assert response.status == 200
+        return
+    message = expected[1].format(caller=caller, bucket="home")
+    assert (response.status, response.headers["x-reduct-error"]) == (expected[0], message)
+    assert await state(client) == before
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "body"),
+    [
+        ("POST", "io/spare/write", {"x-reduct-entries": "../home/log", "x-reduct-0-1": "1,"}, "x"),
+        ("POST", "io/spare/write", {"x-reduct-entries": "home/log", "x-reduct-0-1": "1,"}, "x"),
+        ("POST", "io/spare/write", {"x-reduct-entries": "%2Fhome%2Flog", "x-reduct-0-1": "1,"}, "x"),
+        ("PATCH", "io/spare/update", {"x-reduct-entries": "../home/log", "x-reduct-0-0": "0,,a=b"}, None),
+        ("DELETE", "io/spare/remove", {"x-reduct-entries": "../home/log,log", "x-reduct-1-0": ""}, None),
+        ("POST", "io/spare/q", {}, '{"query_type": "REMOVE", "start": 0, "entries": ["../home/log", "log"]}'),
+        ("POST", "io/spare/q", {}, '{"query_type": "REMOVE", "start": 0, "bucket": "home", "entry": "log"}'),
+        ("PUT", "b/spare/own/rename", {}, '{"new_name": "../home/log"}'),
+        ("PUT", "b/spare/own/rename", {}, '{"new_name": "home/log"}'),
+        ("POST", "b/spare/..%2Fhome%2Flog?ts=2", {}, "x"),
+        ("POST", "b/spare/log/batch", {"x-reduct-time-1": "1,", "x-reduct-bucket": "home"}, "x"),
+    ],
+)
+async def test_headers_and_bodies_do_not_lead_out_of_the_paths_bucket(
+    client: Client, method: str, path: str, headers: dict[str, str], body: str | None
+) -> None:
+    """Whatever a writer of one bucket names as an entry, another bucket stays as it was."""
+    value = await prepare(client, "reader-elsewhere")
+    assert (await call(client, value, "POST", "/api/v1/b/spare/own?ts=1", "x")).status == 200
+    before = (await state(client))[1:]
+    await call(client, value, method, f"/api/v1/{path}", body, {"x-reduct-start-ts": "1", **headers})
+    assert (await state(client))[1:] == before
+
+
+async def test_a_query_does_not_lead_out_of_its_bucket(client: Client) -> None:
+    """Read under the path of another bucket, which the caller may read as well, a query is not there."""
+    await prepare(client, "nobody")
+    query = await begun(client, ROOT_VALUE, "/api/v1/io/home/q")
+    assert (await call(client, ROOT_VALUE, "POST", "/api/v1/b/spare/log?ts=1", "s")).status == 200
+    headers = {"x-reduct-query-id": str(query)}
+    for path in ("io/spare/read", f"b/spare/log?q={query}", f"b/home/log?q={query}"):
+        response = await call(client, ROOT_VALUE, "GET", f"/api/v1/{path}", None, headers)
+        assert response.status == 404
+        assert response.headers["x-reduct-error"].startswith(f"Query {query} not found")
+    assert (await call(client, ROOT_VALUE, "GET", "/api/v1/io/home/read", None, headers)).status == 200
 
 
 async def test_a_stranger_cannot_tell_what_exists(client: Client) -> None:
