@@ -14,6 +14,7 @@ from reductauth.web.census import route_table as route_table
 from reductauth.web.errors import auth_error_response as auth_error_response
 from reductauth.web.errors import error_response as error_response
 from reductauth.web.guard import allowed as allowed
+from reductauth.web.guard import any_bucket_access as any_bucket_access
 from reductauth.web.guard import authorize as authorize
 from reductauth.web.guard import read_bucket as read_bucket
 from reductauth.web.guard import requires as requires
@@ -36,6 +37,7 @@ __all__ = [
     "RouteEntry",
     "actor_of",
     "allowed",
+    "any_bucket_access",
     "auth_error_response",
     "authorize",
     "declare",

@@ -22,7 +22,14 @@ from aiohttp.web_urldispatcher import (
 
 from reductauth.errors import ConfigurationError
 from reductauth.web.body import expect_later
-from reductauth.web.guard import PathBucketAccess, RoutePolicy, expect_after_guard, policy_of, requires
+from reductauth.web.guard import (
+    AnyBucketAccess,
+    PathBucketAccess,
+    RoutePolicy,
+    expect_after_guard,
+    policy_of,
+    requires,
+)
 
 __all__ = ["RouteEntry", "applications", "declare", "route_table", "take_census"]
 
@@ -137,7 +144,9 @@ def _entry(route: web.AbstractRoute, path: str, method: str, policy: RoutePolicy
     fault = None
     if route._expect_handler not in _EXPECT_HANDLERS:  # noqa: SLF001 - as below
         fault = "its expect_handler runs before the guard: leave it out, or use reductauth.web.expect_later"
-    elif isinstance(policy, PathBucketAccess) and policy.parameter not in _parameters(route):
+    elif isinstance(policy, (PathBucketAccess, AnyBucketAccess)) and policy.parameter not in _parameters(
+        route
+    ):
         fault = f"its policy is about the path parameter '{policy.parameter}', which the path does not have"
     return RouteEntry(path, method, str(policy), fault)
 

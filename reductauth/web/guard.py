@@ -42,9 +42,11 @@ from reductauth.web.errors import auth_error_response
 from reductauth.web.keys import AUTH, IDENTITY, TOKEN, Auth
 
 __all__ = [
+    "AnyBucketAccess",
     "PathBucketAccess",
     "RoutePolicy",
     "allowed",
+    "any_bucket_access",
     "authorize",
     "expect_after_guard",
     "policy_of",
@@ -78,7 +80,27 @@ class PathBucketAccess:
         return f"{self.action} {{{self.parameter}}}"
 
 
-RoutePolicy = Anonymous | Authenticated | BucketAccess | PathBucketAccess | FullAccess
+@dataclass(frozen=True, slots=True)
+class AnyBucketAccess:
+    """Read or write access to the bucket that a parameter of the route's path names.
+
+    For routes of which the body says which of both it takes: their handler asks again.
+    """
+
+    parameter: str
+
+    def decide_for(self, token: Token, request: web.Request) -> Decision:
+        """Whether `token` has any access to this request's bucket."""
+        bucket = request.match_info[self.parameter]
+        if any(token.permissions.allows(action, bucket) for action in Action):
+            return ALLOWED
+        return bucket_denied(token, Action.READ, bucket)
+
+    def __str__(self) -> str:
+        return f"read or write {{{self.parameter}}}"
+
+
+RoutePolicy = Anonymous | Authenticated | BucketAccess | PathBucketAccess | AnyBucketAccess | FullAccess
 
 
 def read_bucket(parameter: str) -> PathBucketAccess:
@@ -89,6 +111,11 @@ def read_bucket(parameter: str) -> PathBucketAccess:
 def write_bucket(parameter: str) -> PathBucketAccess:
     """Write access to the bucket that the path parameter `parameter` names."""
     return PathBucketAccess(Action.WRITE, parameter)
+
+
+def any_bucket_access(parameter: str) -> AnyBucketAccess:
+    """Read or write access to the bucket that the path parameter `parameter` names."""
+    return AnyBucketAccess(parameter)
 
 
 def requires(policy: RoutePolicy) -> Callable[[HandlerT], HandlerT]:
@@ -276,7 +303,7 @@ async def _refused(request: web.Request, error: AuthError) -> web.Response:
 
 def _decider(policy: RoutePolicy) -> Callable[[Token, web.Request], Decision]:
     """How a route's policy decides about a token, for a request."""
-    if isinstance(policy, PathBucketAccess):
+    if isinstance(policy, (PathBucketAccess, AnyBucketAccess)):
         return policy.decide_for
 
     def decide(token: Token, request: web.Request) -> Decision:  # noqa: ARG001 - the policy names all it is about

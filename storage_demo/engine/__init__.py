@@ -12,13 +12,17 @@ It can be used without the server::
     await engine.close()
 
 Files, lower ones import from higher ones only: ``errors``, ``faults``, ``integers``, ``names``,
-``settings``, ``records``, ``info`` are values and rules; ``folders``, ``lock``, ``schema``, ``database``,
-``contents``, ``workers`` are the disk and the threads; ``queries``, ``blocks``, ``quota``, ``changes`` are
-the work on the index; ``writer``, ``uploads``, ``reader`` are transfers; ``engine`` puts them together.
+``settings``, ``records``, ``info``, ``conditions``, ``patterns``, ``attachments``, ``selection`` are values and
+rules; ``folders``, ``lock``, ``schema``, ``database``, ``contents``, ``workers`` are the disk and the threads;
+``queries``, ``blocks``, ``erasure``, ``quota``, ``bucket_changes``, ``entry_changes``, ``record_changes`` are
+the work on the index; ``writer``, ``uploads``, ``reader``, ``opening`` are transfers; ``scan``, ``batch``,
+``query``, ``running``, ``removal`` are queries; ``engine`` puts them together.
 """
 
 from __future__ import annotations
 
+from storage_demo.engine.attachments import check_removable_records
+from storage_demo.engine.batch import BatchRule, OneRecord, RecordBatch
 from storage_demo.engine.engine import Engine
 from storage_demo.engine.errors import (
     AlreadyExistsError,
@@ -27,6 +31,7 @@ from storage_demo.engine.errors import (
     ConditionError,
     ContentDamagedError,
     EngineError,
+    EntryExistsError,
     EntryNotFoundError,
     FifoQuotaError,
     HardQuotaError,
@@ -34,6 +39,7 @@ from storage_demo.engine.errors import (
     LengthMismatchError,
     NotFoundError,
     ProvisionedBucketError,
+    QueryNotFoundError,
     QuotaError,
     RecordExistsError,
     RecordNotFoundError,
@@ -46,16 +52,22 @@ from storage_demo.engine.errors import (
 )
 from storage_demo.engine.info import BucketDetail, BucketInfo, EntryInfo, UsageInfo
 from storage_demo.engine.integers import MAX_INTEGER
-from storage_demo.engine.names import check_bucket_name, check_entry_name
+from storage_demo.engine.names import check_bucket_name, check_entry_name, is_meta_entry
+from storage_demo.engine.patterns import EntryPatterns
+from storage_demo.engine.query import Query
 from storage_demo.engine.reader import RecordReader
-from storage_demo.engine.records import DEFAULT_CONTENT_TYPE, Record
+from storage_demo.engine.record_changes import LabelChange
+from storage_demo.engine.records import DEFAULT_CONTENT_TYPE, MAX_LABELS, Record
+from storage_demo.engine.selection import Selection
 from storage_demo.engine.settings import BucketSettings, QuotaType, SettingsChange
 from storage_demo.engine.writer import RecordWriter
 
 __all__ = [
     "DEFAULT_CONTENT_TYPE",
     "MAX_INTEGER",
+    "MAX_LABELS",
     "AlreadyExistsError",
+    "BatchRule",
     "BucketDetail",
     "BucketExistsError",
     "BucketInfo",
@@ -65,23 +77,31 @@ __all__ = [
     "ContentDamagedError",
     "Engine",
     "EngineError",
+    "EntryExistsError",
     "EntryInfo",
     "EntryNotFoundError",
+    "EntryPatterns",
     "FifoQuotaError",
     "HardQuotaError",
     "InvalidError",
+    "LabelChange",
     "LengthMismatchError",
     "NotFoundError",
+    "OneRecord",
     "ProvisionedBucketError",
+    "Query",
+    "QueryNotFoundError",
     "QuotaError",
     "QuotaType",
     "Record",
+    "RecordBatch",
     "RecordExistsError",
     "RecordNotFoundError",
     "RecordReader",
     "RecordWriter",
     "ReferenceNotFoundError",
     "SchemaTooNewError",
+    "Selection",
     "SettingsChange",
     "StorageBusyError",
     "StorageError",
@@ -90,4 +110,6 @@ __all__ = [
     "UsageInfo",
     "check_bucket_name",
     "check_entry_name",
+    "check_removable_records",
+    "is_meta_entry",
 ]

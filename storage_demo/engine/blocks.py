@@ -66,6 +66,11 @@ def add(connection: sqlite3.Connection, block_id: int, length_bytes: int, size_b
     )
 
 
+def grow(connection: sqlite3.Connection, block_id: int, size_bytes: int) -> None:
+    """Account for a record of the block whose description became longer, or with a negative number shorter."""
+    connection.execute("UPDATE blocks SET size_bytes = size_bytes + ? WHERE id = ?", (size_bytes, block_id))
+
+
 def subtract(connection: sqlite3.Connection, block_id: int, length_bytes: int, size_bytes: int) -> None:
     """Account for a record that was taken out of the block; an empty block goes."""
     connection.execute(

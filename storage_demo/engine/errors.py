@@ -6,9 +6,11 @@
     │   ├── BucketNotFoundError
     │   ├── EntryNotFoundError
     │   ├── RecordNotFoundError
+    │   ├── QueryNotFoundError       never begun, not of this caller, or not read for longer than its ttl
     │   └── ReferenceNotFoundError   a strict condition names a label that the record does not have
     ├── AlreadyExistsError
     │   ├── BucketExistsError
+    │   ├── EntryExistsError
     │   └── RecordExistsError        stored, or being uploaded right now
     ├── ProvisionedBucketError       the deployment declares the bucket, and changes it there
     ├── QuotaError
@@ -76,6 +78,16 @@ class RecordNotFoundError(NotFoundError):
         self.timestamp_us = timestamp_us
 
 
+class QueryNotFoundError(NotFoundError):
+    """No query with this id is running for who asks, in the bucket and entry that it was begun in."""
+
+    def __init__(self, query_id: int) -> None:
+        super().__init__(
+            f"Query {query_id} not found and it might have expired. Check TTL in your query request."
+        )
+        self.query_id = query_id
+
+
 class ReferenceNotFoundError(NotFoundError):
     """A condition refers to a label that the record does not have."""
 
@@ -94,6 +106,15 @@ class BucketExistsError(AlreadyExistsError):
     def __init__(self, bucket: str) -> None:
         super().__init__(f"Bucket '{bucket}' already exists")
         self.bucket = bucket
+
+
+class EntryExistsError(AlreadyExistsError):
+    """The bucket has an entry with this name already, or the entry would lie below itself."""
+
+    def __init__(self, bucket: str, entry: str) -> None:
+        super().__init__(f"Entry '{entry}' already exists in bucket '{bucket}'")
+        self.bucket = bucket
+        self.entry = entry
 
 
 class RecordExistsError(AlreadyExistsError):

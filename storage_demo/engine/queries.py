@@ -45,6 +45,7 @@ _ENTRY_INFO = f"""
     WHERE e.bucket_id = ? AND NOT e.is_meta
     ORDER BY e.name
 """
+_ENTRY_ROW = "SELECT id, name, is_meta FROM entries"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,15 @@ class BucketRow:
     size_bytes: int
     is_provisioned: bool
     settings: BucketSettings
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRow:
+    """One entry; ``id`` is never given to another one. ``is_meta`` tells a system entry."""
+
+    id: int
+    name: str
+    is_meta: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,22 +108,40 @@ def bucket_of_id(connection: sqlite3.Connection, bucket_id: int) -> BucketRow | 
     return _bucket_row(connection, "id = ?", bucket_id)
 
 
-def has_record(connection: sqlite3.Connection, bucket_id: int, entry: str, timestamp_us: int) -> bool:
-    """Tell whether the timestamp is taken in the entry called *entry*, which need not exist."""
-    found = connection.execute(
-        """
-        SELECT 1 FROM records r JOIN entries e ON e.id = r.entry_id
-        WHERE e.bucket_id = ? AND e.name = ? AND r.timestamp_us = ?
-        """,
-        (bucket_id, entry, timestamp_us),
-    )
-    return found.fetchone() is not None
-
-
 def has_file(connection: sqlite3.Connection, file_name: str) -> bool:
     """Tell whether a record has its content in this file."""
     found = connection.execute("SELECT 1 FROM records WHERE file_name = ?", (file_name,))
     return found.fetchone() is not None
+
+
+def find_entry(connection: sqlite3.Connection, bucket_id: int, bucket: str, name: str) -> EntryRow:
+    """Return the entry called *name* of a bucket. Raises `EntryNotFoundError`."""
+    row = None
+    if is_entry_name(name):
+        row = connection.execute(
+            f"{_ENTRY_ROW} WHERE bucket_id = ? AND name = ?", (bucket_id, name)
+        ).fetchone()
+    if row is None:
+        raise EntryNotFoundError(bucket, name)
+    return _entry_row(row)
+
+
+def entry_of_id(connection: sqlite3.Connection, entry_id: int) -> EntryRow | None:
+    """Return the entry, whatever it is called now, or None if it was removed."""
+    row = connection.execute(f"{_ENTRY_ROW} WHERE id = ?", (entry_id,)).fetchone()
+    return None if row is None else _entry_row(row)
+
+
+def list_entries(connection: sqlite3.Connection, bucket_id: int) -> list[EntryRow]:
+    """Return all entries of the bucket, system entries too, in no order."""
+    return [_entry_row(row) for row in connection.execute(f"{_ENTRY_ROW} WHERE bucket_id = ?", (bucket_id,))]
+
+
+def latest_us(connection: sqlite3.Connection, entry_id: int) -> int | None:
+    """Return the time of the latest record of an entry, None if it has none."""
+    row = connection.execute("SELECT MAX(timestamp_us) FROM records WHERE entry_id = ?", (entry_id,))
+    found: int | None = row.fetchone()[0]
+    return found
 
 
 def find_record(
@@ -123,28 +151,31 @@ def find_record(
 
     Raises `BucketNotFoundError`, `EntryNotFoundError`, `RecordNotFoundError`.
     """
-    bucket_id = find_bucket(connection, bucket).id
-    entry_row = None
-    if is_entry_name(entry):
-        entry_row = connection.execute(
-            "SELECT id FROM entries WHERE bucket_id = ? AND name = ?", (bucket_id, entry)
-        ).fetchone()
-    if entry_row is None:
-        raise EntryNotFoundError(bucket, entry)
+    found = find_entry(connection, find_bucket(connection, bucket).id, bucket, entry)
+    at_us = latest_us(connection, found.id) if timestamp_us is None else timestamp_us
+    stored = None if at_us is None else stored_record(connection, bucket, found, at_us)
+    if stored is None:
+        raise RecordNotFoundError(bucket, entry, timestamp_us)
+    return stored
+
+
+def stored_record(
+    connection: sqlite3.Connection, bucket: str, entry: EntryRow, timestamp_us: int
+) -> StoredRecord | None:
+    """Return the record at *timestamp_us* with its content or the place of it, None if there is none."""
     row = connection.execute(
         """
-        SELECT timestamp_us, length_bytes, content_type, labels, file_name, content FROM records
-        WHERE entry_id = ?1 AND timestamp_us = COALESCE(
-            ?2, (SELECT MAX(timestamp_us) FROM records WHERE entry_id = ?1)
-        )
+        SELECT length_bytes, content_type, labels, file_name, content FROM records
+        WHERE entry_id = ? AND timestamp_us = ?
         """,
-        (entry_row[0], timestamp_us),
+        (entry.id, timestamp_us),
     ).fetchone()
     if row is None:
-        raise RecordNotFoundError(bucket, entry, timestamp_us)
-    time_us, length_bytes, content_type, labels, file_name, content = row
+        return None
+    length_bytes, content_type, labels, file_name, content = row
     pairs = tuple((name, value) for name, value in json.loads(labels))
-    return StoredRecord(Record(bucket, entry, time_us, length_bytes, content_type, pairs), file_name, content)
+    record = Record(bucket, entry.name, timestamp_us, length_bytes, content_type, pairs)
+    return StoredRecord(record, file_name, content)
 
 
 def bucket_names(connection: sqlite3.Connection) -> frozenset[str]:
@@ -199,6 +230,11 @@ def _bucket_row(connection: sqlite3.Connection, condition: str, value: str | int
     bucket_id, name, size_bytes, is_provisioned, quota_type, *sizes = row
     settings = BucketSettings(QuotaType(quota_type), *sizes)
     return BucketRow(bucket_id, name, size_bytes, is_provisioned == 1, settings)
+
+
+def _entry_row(row: tuple[int, str, int]) -> EntryRow:
+    entry_id, name, is_meta = row
+    return EntryRow(entry_id, name, is_meta == 1)
 
 
 def _bucket_info(row: tuple[str, int, int, int | None, int | None, int]) -> BucketInfo:

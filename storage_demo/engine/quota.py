@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from storage_demo.engine import blocks
+from storage_demo.engine.erasure import VICTIM_COLUMNS, Victim, erase
 from storage_demo.engine.errors import FifoQuotaError, HardQuotaError
 from storage_demo.engine.settings import QuotaType
 
@@ -41,40 +41,29 @@ def make_room(connection: sqlite3.Connection, bucket: BucketRow, length_bytes: i
     check_quota(bucket, length_bytes)
     if bucket.settings.quota_type is not QuotaType.FIFO:
         return []
+    return erase(connection, _oldest_records(connection, bucket, length_bytes))
+
+
+def _oldest_records(connection: sqlite3.Connection, bucket: BucketRow, length_bytes: int) -> list[Victim]:
+    """Return the fewest oldest records without which *length_bytes* more fit."""
     excess_bytes = bucket.size_bytes + length_bytes - bucket.settings.quota_size
-    victims = _oldest_records(connection, bucket, excess_bytes)
-    files = []
-    for record_id, block_id, record_bytes, size_bytes, file_name in victims:
-        connection.execute("DELETE FROM records WHERE id = ?", (record_id,))
-        blocks.subtract(connection, block_id, record_bytes, size_bytes)
-        connection.execute(
-            "UPDATE buckets SET size_bytes = size_bytes - ? WHERE id = ?", (size_bytes, bucket.id)
-        )
-        if file_name is not None:
-            files.append(file_name)
-    return files
-
-
-def _oldest_records(
-    connection: sqlite3.Connection, bucket: BucketRow, excess_bytes: int
-) -> list[tuple[int, int, int, int, str | None]]:
-    """Return id, block, length, size and file of the fewest oldest records that take *excess_bytes*."""
-    victims: list[tuple[int, int, int, int, str | None]] = []
+    victims: list[Victim] = []
     if excess_bytes <= 0:
         return victims
     # CROSS JOIN keeps SQLite from sorting the whole bucket: it walks records_by_age and stops with us.
     oldest = connection.execute(
-        """
-        SELECT r.id, r.block_id, r.length_bytes, r.size_bytes, r.file_name
+        f"""
+        SELECT {VICTIM_COLUMNS}
         FROM records r CROSS JOIN entries e ON e.id = r.entry_id
         WHERE r.bucket_id = ? AND NOT e.is_meta
         ORDER BY r.timestamp_us, r.id
         """,
         (bucket.id,),
     )
-    for victim in oldest:
+    for row in oldest:
+        victim = Victim(*row)
         victims.append(victim)
-        excess_bytes -= victim[3]
+        excess_bytes -= victim.size_bytes
         if excess_bytes <= 0:
             oldest.close()
             return victims

@@ -9,9 +9,12 @@ from storage_demo.engine.errors import InvalidError
 from storage_demo.engine.integers import check_integer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 DEFAULT_CONTENT_TYPE = "application/octet-stream"
+
+MAX_LABELS = 80
+"""Of one record: they are handed out as lines of a header, of which many clients read no more than 100."""
 
 _US_PER_S = 1_000_000
 _NS_PER_US = 1_000
@@ -23,8 +26,8 @@ class Record:
     """One time-stamped record without its content.
 
     ``timestamp_us`` is microseconds since the epoch, ``length_bytes`` the size of the content, ``labels``
-    pairs of name and value sorted by name. Raises `InvalidError` for a number outside 0 ... 2^63-1 and
-    for text that is not valid Unicode.
+    pairs of name and value sorted by name. Raises `InvalidError` for a number outside 0 ... 2^63-1, for more
+    than `MAX_LABELS` labels, and for text that is not valid Unicode.
     """
 
     bucket: str
@@ -38,6 +41,8 @@ class Record:
         """Check what SQLite could not hold."""
         check_timestamp(self.timestamp_us)
         check_integer(self.length_bytes, "Content length must be an integer between 0 and 2^63-1")
+        if len(self.labels) > MAX_LABELS:
+            raise InvalidError(f"A record can have at most {MAX_LABELS} labels, got {len(self.labels)}")
         _check_text(self.content_type, "Content type must be a valid UTF-8 string")
         for name, value in self.labels:
             _check_text(name, "Label names must be valid UTF-8 strings")
@@ -68,11 +73,17 @@ def stored_size_bytes(record: Record, begin_bytes: int) -> int:
     seconds, rest_us = divmod(record.timestamp_us, _US_PER_S)
     numbers = (seconds, rest_us * _NS_PER_US, begin_bytes, begin_bytes + record.length_bytes)
     numbers_bytes = sum(1 + _varint_bytes(number) for number in numbers if number > 0)
-    labels_bytes = 0
-    for name, value in record.labels:
+    description_bytes = 2 + numbers_bytes + 1 + _text_bytes(record.content_type)
+    return record.length_bytes + description_bytes + labels_size_bytes(record.labels)
+
+
+def labels_size_bytes(labels: Iterable[tuple[str, str]]) -> int:
+    """Return the bytes that *labels* take in the description of a record."""
+    size_bytes = 0
+    for name, value in labels:
         pair_bytes = 2 + _text_bytes(name) + _text_bytes(value)
-        labels_bytes += 1 + _varint_bytes(pair_bytes) + pair_bytes
-    return record.length_bytes + 2 + numbers_bytes + 1 + _text_bytes(record.content_type) + labels_bytes
+        size_bytes += 1 + _varint_bytes(pair_bytes) + pair_bytes
+    return size_bytes
 
 
 def _text_bytes(text: str) -> int:

@@ -11,6 +11,7 @@ Rules of the tables:
 - A record has either ``content`` (inline) or ``file_name`` (in the content folder).
 - A block keeps the sums of its records; an entry's counters are sums over its blocks. A block without
   records is deleted.
+- ``attachment_key`` is the label ``key`` of a record in a system entry, where it is found by.
 - ``buckets.size_bytes`` is the sum over the records of the bucket, kept so that a quota costs no scan.
 """
 
@@ -77,6 +78,19 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE INDEX records_by_age ON records (bucket_id, timestamp_us)",
         "CREATE UNIQUE INDEX records_by_file ON records (file_name) WHERE file_name IS NOT NULL",
+    ),
+    (
+        "ALTER TABLE records ADD COLUMN attachment_key TEXT",
+        # System entries were ordinary ones so far: what has no key is never replaced.
+        """
+        UPDATE records SET attachment_key = (
+            SELECT value ->> 1 FROM json_each(records.labels) WHERE value ->> 0 = 'key'
+        ) WHERE entry_id IN (SELECT id FROM entries WHERE is_meta)
+        """,
+        """
+        CREATE INDEX records_by_attachment_key ON records (entry_id, attachment_key)
+        WHERE attachment_key IS NOT NULL
+        """,
     ),
 )
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from storage_demo.engine.changes import NewRecord, insert_record
 from storage_demo.engine.errors import RecordExistsError
+from storage_demo.engine.record_changes import NewRecord, insert_record
 from storage_demo.engine.writer import RecordWriter
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Protocol, Self
 
-from storage_demo.engine.changes import NewRecord
 from storage_demo.engine.contents import INLINE_LIMIT_BYTES
 from storage_demo.engine.errors import LengthMismatchError, UploadOverError
 from storage_demo.engine.faults import storage_faults
+from storage_demo.engine.record_changes import NewRecord
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -117,6 +117,8 @@ ENGINE = [
     f"storage_demo.engine.{name}"
     for name in (
         *("errors", "faults", "integers", "names", "settings", "records", "info"),
+        *(f"conditions.{name}" for name in ("excerpt", "numbers", "values", "casts", "expressions")),
+        *("conditions.operators", "conditions.evaluation", "conditions.parser", "conditions"),
         *("folders", "lock", "schema", "database", "contents", "workers"),
         *("queries", "blocks", "quota", "changes"),
         *("writer", "uploads", "reader", "engine"),
@@ -128,6 +130,7 @@ ENGINE.append("storage_demo.engine")
 FLOORS = [
     {"storage_demo"},
     set(ENGINE),
+    {"storage_demo.encoding"},
     {"storage_demo.provisioning"},
     {"storage_demo.settings"},
     {"storage_demo.logs", "storage_demo.tls"},
@@ -269,6 +272,20 @@ def test_the_engine_knows_nothing_of_http_or_tokens(module: str) -> None:
     assert [name for name in imports_of_file(module) if any(is_of(name, other) for other in foreign)] == []
 
 
+@pytest.mark.parametrize(
+    "module", [name for name in files_of("storage_demo") if is_of(name, "storage_demo.encoding")]
+)
+def test_the_encodings_know_only_names_of_the_engine(module: str) -> None:
+    """Batches are read and written by pure functions: no server, no disk, no clock, no inside of the engine."""
+    foreign = (
+        *("asyncio", "datetime", "io", "logging", "os", "pathlib", "socket", "sqlite3", "subprocess"),
+        *("tempfile", "threading", "time", "aiohttp", "http", "orjson", "pydantic", "reductauth"),
+    )
+    imported = imports_of_file(module)
+    assert [name for name in imported if any(is_of(name, other) for other in foreign)] == []
+    assert [name for name in imported if name.startswith("storage_demo.engine.")] == []
+
+
 @pytest.mark.parametrize("module", CORE)
 def test_the_core_does_no_io_and_reads_no_clock(module: str) -> None:
     """Nothing that opens, connects, waits or tells the time is imported there: `now` is an argument."""
@@ -352,6 +369,7 @@ WEB_NAMES = {
     "TOKEN",
     "actor_of",
     "allowed",
+    "any_bucket_access",
     "auth_error_response",
     "authorize",
     "declare",

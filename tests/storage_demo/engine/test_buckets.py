@@ -191,11 +191,11 @@ async def test_system_entries_are_hidden(engine: Engine) -> None:
     """A $meta entry counts for the size of the bucket and nothing else, but can be read."""
     await engine.create_bucket("b")
     await put(engine, b"12345678", at=2_000_000, entry="a")
-    await put(engine, b"12345678", at=1_000_000, entry="a/$meta")
-    await put(engine, b"12345678", at=3_000_000, entry="$meta")
+    for at, entry in ((1_000_000, "a/$meta"), (3_000_000, "$meta")):
+        await put(engine, b"12345678", at=at, entry=entry, labels={"key": "k"})
     detail = await engine.bucket("b")
     assert detail.entries == (EntryInfo("a", 40, 1, 1, 2_000_000, 2_000_000),)
-    assert detail.info == BucketInfo("b", 1, 120, 2_000_000, 2_000_000)
+    assert detail.info == BucketInfo("b", 1, 140, 2_000_000, 2_000_000)  # 10 for each label
     assert await get(engine, entry="a/$meta") == b"12345678"
 
 

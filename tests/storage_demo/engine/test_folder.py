@@ -24,9 +24,10 @@ from storage_demo.engine import (
     StorageBusyError,
     StorageError,
     StorageFullError,
-    changes,
+    bucket_changes,
     database,
     records,
+    schema,
 )
 from tests.storage_demo.engine.transfers import content_files, get, payload, put
 
@@ -144,9 +145,9 @@ async def test_newer_schema_is_refused(folder: Path) -> None:
     for _ in range(2):
         with pytest.raises(SchemaTooNewError, match=r"schema version 1000") as refusal:
             await Engine.open(folder)
-    assert (refusal.value.found, refusal.value.supported) == (1000, 1)
+    assert (refusal.value.found, refusal.value.supported) == (1000, schema.VERSION)
     orphan = write_file(folder / "contents" / "orphan", b"x")
-    with_version(folder, 1)
+    with_version(folder, schema.VERSION)
     await (await Engine.open(folder)).close()
     # It was alone, so the refused starts did not keep their lock.
     assert not orphan.exists()
@@ -256,7 +257,7 @@ async def test_a_change_that_fails_half_way_leaves_nothing(engine: Engine) -> No
     """What a change did before it failed is undone, and the next one finds the writer in order."""
 
     def create_and_fail(writing: sqlite3.Connection) -> None:
-        changes.create_bucket(writing, "half", BucketSettings())
+        bucket_changes.create_bucket(writing, "half", BucketSettings())
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

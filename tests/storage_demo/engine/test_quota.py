@@ -142,9 +142,9 @@ async def test_fifo_impossible(engine: Engine) -> None:
 async def test_fifo_spares_system_entries(engine: Engine) -> None:
     """Attachments are not evicted; if only they are left, the record is refused and nothing is lost."""
     await engine.create_bucket("b", SettingsChange(QuotaType.FIFO, quota_size=100))
-    await put(engine, b"12345678", at=1 * S, entry="e/$meta")
+    await put(engine, b"12345678", at=1 * S, entry="e/$meta", labels={"key": "k"})
     await put(engine, b"12345678", at=2 * S)
-    # stored 80: 30 more need 10 of them, and the older 40 may not go
+    # stored 50 + 40: 30 more need 20 of them, and the older 50 may not go
     await put(engine, b"123456789012345678901234567890", at=3 * S)
     assert await times(engine) == [3]
     async with await engine.write_record("b", "e", 4 * S, 61) as writer:

@@ -1,44 +1,25 @@
-"""What may happen to the index. Each function runs in one transaction; its caller commits or undoes it."""
+"""What may happen to buckets. Each function runs in one transaction; its caller commits or undoes it."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from storage_demo.engine import blocks
-from storage_demo.engine.errors import BucketExistsError, BucketNotFoundError, RecordExistsError
-from storage_demo.engine.names import entry_parents, is_meta_entry
+from storage_demo.engine.errors import BucketExistsError
 from storage_demo.engine.queries import (
     bucket_names,
-    bucket_of_id,
     find_bucket,
     find_changeable_bucket,
-    has_record,
     provisioned_buckets,
 )
-from storage_demo.engine.quota import make_room
-from storage_demo.engine.records import stored_size_bytes
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping
 
-    from storage_demo.engine.records import Record
     from storage_demo.engine.settings import BucketSettings, SettingsChange
 
 CHANGE, RENAME, REMOVE = "change settings of", "rename", "remove"
 """What is done to a bucket, as its refusal says it."""
-
-
-@dataclass(frozen=True, slots=True)
-class NewRecord:
-    """A complete upload: the bucket by id, and the content in ``content`` or in the file ``file_name``."""
-
-    bucket_id: int
-    record: Record
-    file_name: str | None
-    content: bytes | None
 
 
 def create_bucket(connection: sqlite3.Connection, name: str, settings: BucketSettings) -> None:
@@ -114,49 +95,6 @@ def provision_buckets(connection: sqlite3.Connection, declared: Mapping[str, Buc
     return told
 
 
-def insert_record(connection: sqlite3.Connection, new: NewRecord) -> list[str]:
-    """Store a complete upload, with its entry and the parents of that as needed.
-
-    Everything is checked again, for another process may have been faster than this upload.
-    Returns the content files of records evicted for it, to be unlinked after the commit.
-    Raises `BucketNotFoundError`, `RecordExistsError`, `QuotaError`.
-    """
-    record = new.record
-    bucket = bucket_of_id(connection, new.bucket_id)
-    if bucket is None:
-        raise BucketNotFoundError(record.bucket)
-    if has_record(connection, bucket.id, record.entry, record.timestamp_us):
-        raise RecordExistsError(record.timestamp_us)
-    evicted_files = make_room(connection, bucket, record.length_bytes)
-    for parent in entry_parents(record.entry):
-        _ensure_entry(connection, bucket.id, parent)
-    entry_id = _ensure_entry(connection, bucket.id, record.entry)
-    block = blocks.place(connection, entry_id, record.timestamp_us, record.length_bytes, bucket.settings)
-    size_bytes = stored_size_bytes(record, block.begin_bytes)
-    connection.execute(
-        """
-        INSERT INTO records (bucket_id, entry_id, block_id, timestamp_us, length_bytes, size_bytes,
-            content_type, labels, file_name, content)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-        """,
-        (
-            bucket.id,
-            entry_id,
-            block.id,
-            record.timestamp_us,
-            record.length_bytes,
-            size_bytes,
-            record.content_type,
-            json.dumps(record.labels),
-            new.file_name,
-            new.content,
-        ),
-    )
-    blocks.add(connection, block.id, record.length_bytes, size_bytes)
-    connection.execute("UPDATE buckets SET size_bytes = size_bytes + ? WHERE id = ?", (size_bytes, bucket.id))
-    return evicted_files
-
-
 def _set_settings(connection: sqlite3.Connection, bucket_id: int, settings: BucketSettings) -> None:
     connection.execute(
         """
@@ -177,13 +115,3 @@ def _check_free(connection: sqlite3.Connection, bucket: str) -> None:
     found = connection.execute("SELECT 1 FROM buckets WHERE name = ?", (bucket,)).fetchone()
     if found is not None:
         raise BucketExistsError(bucket)
-
-
-def _ensure_entry(connection: sqlite3.Connection, bucket_id: int, name: str) -> int:
-    connection.execute(
-        "INSERT INTO entries (bucket_id, name, is_meta) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-        (bucket_id, name, is_meta_entry(name)),
-    )
-    row = connection.execute("SELECT id FROM entries WHERE bucket_id = ? AND name = ?", (bucket_id, name))
-    entry_id: int = row.fetchone()[0]
-    return entry_id

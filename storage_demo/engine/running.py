@@ -1,0 +1,155 @@
+"""The queries of this process that wait for their next read."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from storage_demo.engine.batch import RecordBatch
+from storage_demo.engine.errors import QueryNotFoundError
+from storage_demo.engine.queries import find_bucket, find_entry
+from storage_demo.engine.query import Query
+from storage_demo.engine.scan import begin_scan
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable
+
+    from storage_demo.engine.batch import BatchRule
+    from storage_demo.engine.database import Database
+    from storage_demo.engine.opening import RecordOpener
+    from storage_demo.engine.selection import Selection
+    from storage_demo.engine.workers import Workers
+
+MAX_WEIGHT_BYTES = 16 * 1024 * 1024
+"""What the waiting queries of one owner may weigh together; beyond that the one that was not read for longest goes."""
+
+_LEAST_WEIGHT_BYTES = 4 * 1024
+_BATCH_SECONDS = 5.0
+_SWEEP_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class _Waiting:
+    query: Query
+    ttl_seconds: int
+    weight_bytes: int
+    read_at_seconds: float
+
+    def is_over(self, now_seconds: float) -> bool:
+        return now_seconds - self.read_at_seconds >= self.ttl_seconds
+
+
+class RunningQueries:
+    """Begins queries and reads them, each for its owner only: a text that means nothing here."""
+
+    def __init__(
+        self,
+        database: Database,
+        opener: RecordOpener,
+        lookups: Workers,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._opener = opener
+        self._lookups = lookups
+        self._clock = clock
+        self._ids = itertools.count(1)
+        # Of each owner in the order of their last reads.
+        self._waiting: dict[str, dict[int, _Waiting]] = {}
+        self._swept_at_seconds = clock()
+
+    def claim_id(self) -> int:
+        """Return the next number of a query. Numbers begin at 1, rise, and are never given twice."""
+        return next(self._ids)
+
+    async def begin(
+        self, bucket: str, selection: Selection, *, owner: str, ttl_seconds: int, weight_bytes: int = 0
+    ) -> int:
+        """Begin a query and return its number; it ends when it is not read for *ttl_seconds*.
+
+        *weight_bytes* is about what its selection takes in memory.
+        Raises `BucketNotFoundError`, `EntryNotFoundError`, `InvalidError`.
+        """
+
+        def look(connection: sqlite3.Connection) -> Query:
+            bucket_id = find_bucket(connection, bucket).id
+            return Query(begin_scan(connection, bucket_id, bucket, selection), bucket)
+
+        query = await self._lookups.run(partial(self._database.read, look))
+        now_seconds = self._clock()
+        self._sweep(now_seconds)
+        query_id = self.claim_id()
+        waiting = self._waiting.setdefault(owner, {})
+        waiting[query_id] = _Waiting(query, ttl_seconds, max(weight_bytes, _LEAST_WEIGHT_BYTES), now_seconds)
+        _drop_oldest(waiting)
+        return query_id
+
+    async def find(self, query_id: int, bucket: str, entry: str | None, *, owner: str) -> Query:
+        """Return a query that was begun in this bucket: about this one entry, or with None about several.
+
+        Raises `BucketNotFoundError`, `EntryNotFoundError`, `QueryNotFoundError`.
+        """
+
+        def look(connection: sqlite3.Connection) -> tuple[int, int | None]:
+            bucket_id = find_bucket(connection, bucket).id
+            return bucket_id, None if entry is None else find_entry(connection, bucket_id, bucket, entry).id
+
+        place = await self._lookups.run(partial(self._database.read, look))
+        query = self._refreshed(query_id, owner)
+        if query is None or (query.scan.bucket_id, query.scan.entry_id) != place:
+            raise QueryNotFoundError(query_id)
+        return query
+
+    async def read(self, query: Query, rule: BatchRule, *, with_contents: bool = True) -> RecordBatch:
+        """Return the next batch, closed by *rule*, by the end, or after 5 seconds of looking.
+
+        Raises `BucketNotFoundError`, `ConditionError`, `ReferenceNotFoundError`, `ContentDamagedError`.
+        """
+        batch = RecordBatch()
+        opener = self._opener if with_contents else None
+        deadline_seconds = self._clock() + _BATCH_SECONDS
+
+        def fill(connection: sqlite3.Connection) -> bool:
+            return query.fill(connection, batch, rule, opener)
+
+        try:
+            while not await self._lookups.run(partial(self._database.read, fill)):
+                if self._clock() > deadline_seconds:
+                    break
+        except BaseException:
+            batch.close()
+            raise
+        return batch
+
+    def _refreshed(self, query_id: int, owner: str) -> Query | None:
+        of_owner = self._waiting.get(owner, {})
+        waiting = of_owner.pop(query_id, None)
+        now_seconds = self._clock()
+        if waiting is None or waiting.is_over(now_seconds):
+            return None
+        waiting.read_at_seconds = now_seconds
+        of_owner[query_id] = waiting
+        return waiting.query
+
+    def _sweep(self, now_seconds: float) -> None:
+        if now_seconds - self._swept_at_seconds < _SWEEP_SECONDS:
+            return
+        self._swept_at_seconds = now_seconds
+        for owner, of_owner in list(self._waiting.items()):
+            over = [query_id for query_id, waiting in of_owner.items() if waiting.is_over(now_seconds)]
+            for query_id in over:
+                del of_owner[query_id]
+            if not of_owner:
+                del self._waiting[owner]
+
+
+def _drop_oldest(of_owner: dict[int, _Waiting]) -> None:
+    weight_bytes = sum(waiting.weight_bytes for waiting in of_owner.values())
+    for query_id in list(of_owner)[:-1]:
+        if weight_bytes <= MAX_WEIGHT_BYTES:
+            return
+        weight_bytes -= of_owner.pop(query_id).weight_bytes

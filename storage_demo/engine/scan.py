@@ -1,0 +1,194 @@
+"""One pass over the records that a selection is about, in order of time and name of the entry.
+
+It is made in slices, each inside a transaction of its caller, so that no snapshot of the index is held while a
+client is waited for. What lies between two slices is kept in memory: how far each entry was looked through, and
+the state of its condition. Records that are written behind that point meanwhile are not seen any more, for each
+entry by itself: a late one of another entry is.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from storage_demo.engine.attachments import is_removed
+from storage_demo.engine.conditions import Verdict
+from storage_demo.engine.errors import (
+    BucketNotFoundError,
+    ConditionError,
+    InvalidError,
+    ReferenceNotFoundError,
+)
+from storage_demo.engine.integers import MAX_INTEGER
+from storage_demo.engine.queries import (
+    EntryRow,
+    bucket_of_id,
+    entry_of_id,
+    find_entry,
+    latest_us,
+    list_entries,
+)
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from storage_demo.engine.conditions import Evaluation
+    from storage_demo.engine.selection import Selection
+
+MAX_EXAMINED = 2_000
+"""Records that one slice looks at, at most: a few milliseconds."""
+
+_MAX_ROWS_PER_READ = 128
+
+
+@dataclass(frozen=True, slots=True)
+class RecordKey:
+    """Where a record is: it may be gone, or another one, when it is looked up again."""
+
+    entry_id: int
+    entry: str
+    timestamp_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    key: RecordKey
+    order: tuple[int, str]
+    is_meta: bool
+    labels: str
+
+
+class Scan:
+    """How far one pass has come. One thread at a time may use it."""
+
+    def __init__(
+        self, bucket: str, bucket_id: int, selection: Selection, entry_id: int | None, last_us: int
+    ) -> None:
+        """Use `begin_scan`. *entry_id* is that of the one entry, if it is about one."""
+        self.bucket_id = bucket_id
+        self.entry_id = entry_id
+        self.is_continuous = selection.is_continuous
+        self.is_at_end = False
+        """Whether the last slice met the end: for a continuous pass, the end of what there is by now."""
+        self._bucket = bucket
+        self._selection = selection
+        self._last_us = last_us
+        self._start_us = selection.start_us or 0
+        self._examined_us: dict[int, int] = {}
+        self._evaluations: dict[int, Evaluation] = {}
+        self._ended: set[int] = set()
+        self._is_selected: dict[tuple[int, str], bool] = {}
+
+    def slice(self, connection: sqlite3.Connection) -> Iterator[RecordKey]:
+        """Yield the next records that fit, having looked at `MAX_EXAMINED` at most.
+
+        Whoever stops early goes on behind the last one that it took. Raises `BucketNotFoundError` if the bucket
+        was removed, and with `Selection.is_strict` `ConditionError` and `ReferenceNotFoundError`.
+        """
+        if bucket_of_id(connection, self.bucket_id) is None:
+            raise BucketNotFoundError(self._bucket)
+        self.is_at_end = False
+        streams = [self._stream(connection, entry) for entry in self._entries(connection)]
+        candidates = heapq.merge(*streams, key=attrgetter("order"))
+        for examined, candidate in enumerate(candidates, 1):
+            key = candidate.key
+            if key.entry_id not in self._ended:
+                self._examined_us[key.entry_id] = key.timestamp_us
+                if self._fits(candidate):
+                    yield key
+            if examined == MAX_EXAMINED:
+                return
+        self.is_at_end = True
+
+    def _entries(self, connection: sqlite3.Connection) -> Iterator[EntryRow]:
+        if self.entry_id is not None:
+            entry = entry_of_id(connection, self.entry_id)
+            if entry is not None:
+                yield entry
+            return
+        for entry in list_entries(connection, self.bucket_id):
+            # By name too: an entry may be renamed between two slices.
+            known = self._is_selected.get((entry.id, entry.name))
+            if known is None:
+                known = self._selection.patterns.select(entry.name)
+                self._is_selected[entry.id, entry.name] = known
+            if known:
+                yield entry
+
+    def _stream(self, connection: sqlite3.Connection, entry: EntryRow) -> Iterator[_Candidate]:
+        """Yield what is ahead in one entry, read a few at a time: a slice often needs but one of each."""
+        after_us = self._examined_us.get(entry.id, self._start_us - 1)
+        count = 1
+        while entry.id not in self._ended:
+            rows = connection.execute(
+                """
+                SELECT timestamp_us, labels FROM records
+                WHERE entry_id = ? AND timestamp_us > ? AND timestamp_us <= ? ORDER BY timestamp_us LIMIT ?
+                """,
+                (entry.id, after_us, self._last_us, count),
+            ).fetchall()
+            for timestamp_us, labels in rows:
+                key = RecordKey(entry.id, entry.name, timestamp_us)
+                yield _Candidate(key, (timestamp_us, entry.name), entry.is_meta, labels)
+            if len(rows) < count:
+                return
+            after_us = rows[-1][0]
+            count = min(2 * count, _MAX_ROWS_PER_READ)
+
+    def _fits(self, candidate: _Candidate) -> bool:
+        condition = self._selection.condition
+        if condition is None and not candidate.is_meta:
+            return True
+        labels = dict(json.loads(candidate.labels))
+        if candidate.is_meta and is_removed(labels):
+            return False
+        if condition is None:
+            return True
+        entry_id = candidate.key.entry_id
+        evaluation = self._evaluations.get(entry_id)
+        if evaluation is None:
+            evaluation = self._evaluations[entry_id] = condition.begin()
+        try:
+            verdict = evaluation.judge(labels, candidate.key.timestamp_us)
+        except (ConditionError, ReferenceNotFoundError):
+            if self._selection.is_strict:
+                raise
+            return False
+        if verdict is Verdict.END:
+            self._ended.add(entry_id)
+        return verdict is Verdict.MATCH
+
+
+def begin_scan(connection: sqlite3.Connection, bucket_id: int, bucket: str, selection: Selection) -> Scan:
+    """Begin a pass over a bucket, inside a transaction of the caller.
+
+    Raises `EntryNotFoundError`, and `InvalidError` if one entry is asked for from a time on that is after the end.
+    """
+    if selection.entry is not None:
+        entries = [find_entry(connection, bucket_id, bucket, selection.entry)]
+    else:
+        entries = [
+            entry for entry in list_entries(connection, bucket_id) if selection.patterns.select(entry.name)
+        ]
+    last_us = _last_us(connection, entries, selection)
+    if (
+        selection.entry is not None
+        and not selection.is_continuous
+        and (selection.start_us or 0) > last_us + 1
+    ):
+        raise InvalidError("Start time must be before stop time")
+    return Scan(bucket, bucket_id, selection, entries[0].id if selection.entry is not None else None, last_us)
+
+
+def _last_us(connection: sqlite3.Connection, entries: list[EntryRow], selection: Selection) -> int:
+    """The last time that is asked for; the stop behind it may be more than SQLite can hold."""
+    if selection.is_continuous:
+        return MAX_INTEGER
+    if selection.stop_us is not None:
+        return selection.stop_us - 1
+    latest = [latest_us(connection, entry.id) for entry in entries]
+    return max((found_us for found_us in latest if found_us is not None), default=0)
