@@ -137,7 +137,7 @@ async def test_write_to_one_entry(bucket: Bucket) -> None:
         ("e", 20): ("application/octet-stream", {}),
         ("e", 100): ("text/plain", {"n": "100"}),
     }
-    assert await bucket.write_batch("b?d", batch) == {
+    assert await bucket.write_batch("b!d", batch) == {
         timestamp: ReductError(422, NAME_RULE) for timestamp in (3, 20, 100)
     }
 
