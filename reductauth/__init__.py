@@ -11,6 +11,7 @@ from reductauth.errors import AuthError as AuthError
 from reductauth.errors import ConfigurationError as ConfigurationError
 from reductauth.errors import InvalidInputError as InvalidInputError
 from reductauth.key import RegistryKey as RegistryKey
+from reductauth.link import Link as Link
 from reductauth.networks import NetworkList as NetworkList
 from reductauth.permissions import Action as Action
 from reductauth.permissions import BucketPattern as BucketPattern
@@ -41,6 +42,7 @@ __all__ = [
     "Denied",
     "FullAccess",
     "InvalidInputError",
+    "Link",
     "NetworkList",
     "Permissions",
     "Policy",

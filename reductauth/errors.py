@@ -9,6 +9,10 @@ AuthError
 │   ├── InvalidTokenError
 │   ├── ExpiredTokenError
 │   ├── AddressError
+│   ├── LinkError               what came in place of a link opens nothing
+│   │   ├── MissingLinkError
+│   │   ├── InvalidLinkError
+│   │   └── ExpiredLinkError
 │   └── TooManyFailuresError
 ├── PermissionDeniedError       known, but may not
 ├── TokenNotFoundError
@@ -18,6 +22,7 @@ AuthError
 │   ├── RevokedTokenError
 │   ├── FaultyTokenError
 │   ├── BucketBusyError
+│   ├── StaleValueError
 │   └── LastAdministratorError
 ├── InvalidInputError           the request cannot be understood
 │   └── BodyTooLargeError
@@ -39,16 +44,21 @@ __all__ = [
     "BucketBusyError",
     "ConfigurationError",
     "ConflictError",
+    "ExpiredLinkError",
     "ExpiredTokenError",
     "FaultyTokenError",
     "InvalidInputError",
+    "InvalidLinkError",
     "InvalidTokenError",
     "LastAdministratorError",
+    "LinkError",
     "MissingCredentialError",
+    "MissingLinkError",
     "PermissionDeniedError",
     "ProvisionedTokenError",
     "RevokedTokenError",
     "SeveralCredentialsError",
+    "StaleValueError",
     "StoreUnavailableError",
     "TokenExistsError",
     "TokenNotFoundError",
@@ -135,6 +145,37 @@ class AddressError(AuthenticationError):
         )
 
 
+class LinkError(AuthenticationError):
+    """A link is a credential too, and this one opens nothing. Never raised itself.
+
+    The messages are ReductStore's, which existing clients know.
+    """
+
+
+class MissingLinkError(LinkError):
+    """No link in the query, in the parameter where one belongs."""
+
+    presented = False
+
+    def __init__(self, parameter: str) -> None:
+        super().__init__(parameter)
+        self.message = f"Missing '{parameter}' parameter"
+
+
+class InvalidLinkError(LinkError):
+    """Not what this registry's key has signed; `reason` says no more about how near it came."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.message = f"Failed to decrypt query: {reason}"
+
+
+class ExpiredLinkError(LinkError):
+    """A link of ours whose time is over, whatever became of its token."""
+
+    message = "Query link has expired"
+
+
 class TooManyFailuresError(AuthenticationError):
     """The client's network has failed to authenticate too often of late. A valid value is never refused with it."""
 
@@ -201,6 +242,14 @@ class BucketBusyError(ConflictError):
     def __init__(self, bucket: str) -> None:
         self.bucket = bucket
         super().__init__(f"Bucket '{bucket}' is being renamed or removed")
+
+
+class StaleValueError(ConflictError):
+    """A link is bound to the newest value of its token; the caller presented one that works on in its grace."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"Token '{name}' was rotated: use its new value to make links")
 
 
 class LastAdministratorError(ConflictError):

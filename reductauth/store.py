@@ -21,6 +21,7 @@ from reductauth.token import Secret, Token
 __all__ = [
     "BucketIntent",
     "Found",
+    "FoundById",
     "IntentKind",
     "Snapshot",
     "StoreCounts",
@@ -38,6 +39,14 @@ class Found:
 
     token: Token
     secret: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class FoundById:
+    """A token, by its id, with the newest of its values; None where it has none any more."""
+
+    token: Token
+    newest: Secret | None
 
 
 class IntentKind(StrEnum):
@@ -247,6 +256,13 @@ class TokenStore(Protocol):
 
     async def find(self, digest: bytes) -> Found | None:
         """The token with this value, as it is on disk now, bucket intents applied.
+
+        Raises `StoreUnavailableError`.
+        """
+        ...
+
+    async def find_by_id(self, token_id: str) -> FoundById | None:
+        """The token with this id, as it is on disk now, bucket intents applied.
 
         Raises `StoreUnavailableError`.
         """

@@ -53,7 +53,8 @@ class _Tally:
         day = datetime.fromtimestamp(self.day_starts_us / _SECOND_US, UTC).date().isoformat()
         read, write, admin, denied = self.counts
         return UsageDelta(
-            self.token_id, secret_id, day, read, write, admin, denied, self.last_access_us, self.address
+            *(self.token_id, secret_id, day, read, write, admin, denied),
+            *(self.last_access_us or None, self.address),
         )
 
 
@@ -84,14 +85,31 @@ class UsageMeter:
         secret_id = identity.secret_id
         tally = self._tallies.get(secret_id)
         if tally is None or not tally.day_starts_us <= now_us < tally.day_ends_us:
-            if tally is not None:
-                self._waiting.append(self._closed(secret_id, tally))
-            tally = self._tallies[secret_id] = _Tally(identity.token.token_id, now_us)
+            tally = self._begun(identity, now_us)
         tally.counts[kind] += 1
         tally.last_access_us = now_us
         tally.address = identity.address
         if identity.token.ttl_seconds is not None:
             self._hurry(secret_id, identity.token.ttl_seconds, now_us)
+
+    def count_by_link(self, identity: Identity, kind: UsageKind, now_us: int) -> None:
+        """Count one request that a link of this value let in. No I/O.
+
+        It is no access: a link that is asked for every minute would keep a token that nobody uses from being idle.
+        """
+        tally = self._tallies.get(identity.secret_id)
+        if tally is None or not tally.day_starts_us <= now_us < tally.day_ends_us:
+            tally = self._begun(identity, now_us)
+        tally.counts[kind] += 1
+
+    def _begun(self, identity: Identity, now_us: int) -> _Tally:
+        """A tally of this day, in place of the one that there was."""
+        secret_id = identity.secret_id
+        tally = self._tallies.get(secret_id)
+        if tally is not None:
+            self._waiting.append(self._closed(secret_id, tally))
+        tally = self._tallies[secret_id] = _Tally(identity.token.token_id, now_us)
+        return tally
 
     def totals(self) -> dict[UsageKind, int]:
         """All requests that were counted, whether they are flushed or not."""

@@ -12,11 +12,16 @@ from aiohttp import web
 import reductauth.web
 from reductauth import Action, AuthError, BucketAccess, ConfigurationError
 from reductauth.configuration import Configuration
+from storage_demo.api.batches import batch_routes
 from storage_demo.api.buckets import bucket_routes
 from storage_demo.api.cors import cross_origin
+from storage_demo.api.entries import entry_routes
 from storage_demo.api.errors import engine_errors
 from storage_demo.api.fallback import fallback_route
 from storage_demo.api.keys import ENGINE, SETTINGS, STARTED_AT_SECONDS
+from storage_demo.api.links import link_routes
+from storage_demo.api.multi_entry import multi_entry_routes
+from storage_demo.api.queries import query_routes
 from storage_demo.api.records import record_routes
 from storage_demo.api.server import server_routes
 from storage_demo.api.version import RESPONSE_HEADERS
@@ -66,7 +71,10 @@ def build_app(
     # After the registry has settled what a crash cut short: a bucket of that name would look like the old one.
     app.cleanup_ctx.append(provision)
     api = f"{settings.api_base_path}/api/v1"
-    app.add_routes([*server_routes(api), *bucket_routes(api), *record_routes(api)])
+    entry = f"{api}/b/{{bucket_name:[^/]+}}/{{entry_name:[\\s\\S]+}}"  # line breaks too: they get a proper refusal
+    app.add_routes([*server_routes(api), *bucket_routes(api), *multi_entry_routes(api), *link_routes(api)])
+    # What has a suffix goes before the entries that could be called so.
+    app.add_routes([*query_routes(entry), *batch_routes(entry), *entry_routes(entry), *record_routes(entry)])
     if settings.metrics:
         app.add_routes([_metrics_route(settings.api_base_path)])
     app.add_routes([fallback_route()])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
+from yarl import URL
 
 from reductauth.configuration import Configuration, Group
 from reductauth.settings import Flag, Settings, check_path, setting
@@ -42,6 +43,21 @@ def _origins(given: Any) -> Any:
     return tuple(origin for origin in origins if origin)
 
 
+def _check_public_url(given: str | None) -> str | None:
+    if given is None:
+        return None
+    url = URL(given)
+    if (
+        not url.absolute
+        or url.scheme not in {"http", "https"}
+        or url.query_string
+        or url.fragment
+        or url.user
+    ):
+        raise ValueError
+    return f"{str(url).rstrip('/')}/"
+
+
 def _check_metrics(given: bool) -> bool:
     if given and find_spec("prometheus_client") is None:
         raise ValueError
@@ -66,6 +82,12 @@ class ServerSettings(Settings):
     )
     instance_name: Annotated[str, Field(pattern=_INSTANCE_NAME)] = setting(
         _default_instance_name(), "name of this server in `/info`", "1 to 128 of A-Z a-z 0-9 . _ -"
+    )
+    public_url: Annotated[str | None, AfterValidator(_check_public_url)] = setting(
+        None,
+        "address under which clients reach this server, at the beginning of the links that it makes; without it, "
+        "`http://` or `https://` with `RS_HOST`, `RS_PORT` and `RS_API_BASE_PATH`",
+        "an address such as https://storage.example.com/",
     )
     cors_allow_origin: Annotated[tuple[str, ...], BeforeValidator(_origins)] = setting(
         (),

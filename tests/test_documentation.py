@@ -108,6 +108,25 @@ def test_the_engine_of_your_own(tmp_path: Path) -> None:
         assert real == expected
 
 
+async def test_the_links_of_your_own(serve_guarded: ServeGuarded) -> None:
+    """The two handlers of the snippet give a link to a reader, and take it from whoever has it, until it ends."""
+    (snippet,) = [text for text in blocks("py") if "make_link" in text]
+    (engine,) = blocks("python")
+    names: dict[str, Any] = {"routes": web.RouteTableDef()}
+    exec(engine.partition("\n\n\n")[0] + "\n" + snippet, names)  # noqa: S102 - it is our own
+    app = web.Application()
+    app.add_routes(names["routes"])
+    async with serve_guarded(app) as root:
+        reader = await root.make("reader", read=["weather"])
+        made = await reader("POST", "/api/v1/b/weather/link")
+        link = URL((await made.json())["link"]).relative()
+        opened = await root.using(None)("GET", link)
+        assert (opened.status, await opened.text()) == (200, "oslo in weather\n")
+        assert (await reader("POST", "/api/v1/b/lab/link")).status == 403
+        assert (await root("POST", "/api/v1/tokens/reader/revoke")).status == 200
+        assert (await root.using(None)("GET", link)).status == 401
+
+
 async def test_the_metrics_of_your_own(serve_guarded: ServeGuarded) -> None:
     """The snippet makes the page and the engine's own registry, and both have every metric of the table."""
     (snippet,) = [text for text in blocks("py") if "metrics_route" in text]

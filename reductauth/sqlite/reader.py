@@ -18,14 +18,18 @@ from reductauth.sqlite.details import details_of, usage_in
 from reductauth.sqlite.rows import SECRET_COLUMNS, TOKEN_COLUMNS, DamagedRowError, secret_of, token_of
 from reductauth.sqlite.seal import ALTERED, Sealer
 from reductauth.sqlite.selection import Selection
-from reductauth.store import BucketIntent, Found, IntentKind
+from reductauth.store import BucketIntent, Found, FoundById, IntentKind
 from reductauth.token import Secret, Token
 
-__all__ = ["KEY_OF_ID", "SqliteSnapshot", "find", "suspended_buckets"]
+__all__ = ["KEY_OF_ID", "SqliteSnapshot", "find", "find_by_id", "suspended_buckets"]
 
 KEY_OF_ID = "(SELECT key FROM tokens WHERE id = ?)"
 _FOUND_COLUMNS = ", ".join([*(f"secrets.{name}" for name in SECRET_COLUMNS.split(", ")), TOKEN_COLUMNS])
 _FIND = f"SELECT {_FOUND_COLUMNS} FROM secrets JOIN tokens ON tokens.key = secrets.token_key WHERE digest = ?"
+_FIND_BY_ID = (
+    f"SELECT {_FOUND_COLUMNS} FROM tokens LEFT JOIN secrets ON secrets.token_key = tokens.key"
+    " WHERE tokens.id = ? ORDER BY secrets.id DESC LIMIT 1"
+)
 _PICKED = f"""
 SELECT {TOKEN_COLUMNS} FROM tokens JOIN json_each(?) AS picked ON tokens.key = picked.value ORDER BY picked.key
 """
@@ -41,6 +45,19 @@ def find(connection: sqlite3.Connection, sealer: Sealer, digest: bytes) -> Found
         return None
     try:
         return Found(token_of(row[_SECRET_WIDTH:], sealer), secret_of(row[:_SECRET_WIDTH]))
+    except DamagedRowError as error:
+        _logger.error("token damaged reason=%s", error)  # noqa: TRY400 - the row says it all
+        return None
+
+
+def find_by_id(connection: sqlite3.Connection, sealer: Sealer, token_id: str) -> FoundById | None:
+    """Find a token, and the newest of its values, by its id. As `find` does."""
+    row = connection.execute(_FIND_BY_ID, (token_id,)).fetchone()
+    if row is None:
+        return None
+    try:
+        newest = None if row[0] is None else secret_of(row[:_SECRET_WIDTH])
+        return FoundById(token_of(row[_SECRET_WIDTH:], sealer), newest)
     except DamagedRowError as error:
         _logger.error("token damaged reason=%s", error)  # noqa: TRY400 - the row says it all
         return None

@@ -19,7 +19,7 @@ from reductauth.sqlite.generation import Generation
 from reductauth.sqlite.reader import SqliteSnapshot
 from reductauth.sqlite.transaction import RegistryKeys, SqliteTransaction
 from reductauth.sqlite.writer import Writer
-from reductauth.store import BucketIntent, Found, Snapshot, StoreCounts, Transaction
+from reductauth.store import BucketIntent, Found, FoundById, Snapshot, StoreCounts, Transaction
 
 __all__ = ["SqliteStore"]
 
@@ -104,10 +104,7 @@ class SqliteStore:
     async def find(self, digest: bytes) -> Found | None:
         """See `TokenStore.find`. One indexed read, in place: it never suspends."""
         try:
-            generation = self._generation.read()
-            if generation != self._suspended_generation or generation % 2:
-                self._suspended = reader.suspended_buckets(self._lookups)
-                self._suspended_generation = generation
+            self._note_suspended()
             found = reader.find(self._lookups, self._sealer, digest)
         except (sqlite3.Error, ValueError) as error:  # ValueError: the store was closed
             self._failed_lookups += 1
@@ -115,6 +112,24 @@ class SqliteStore:
         if found is None or not self._suspended:
             return found
         return replace(found, token=found.token.without_buckets(self._suspended))
+
+    async def find_by_id(self, token_id: str) -> FoundById | None:
+        """See `TokenStore.find_by_id`. As `find` does."""
+        try:
+            self._note_suspended()
+            found = reader.find_by_id(self._lookups, self._sealer, token_id)
+        except (sqlite3.Error, ValueError) as error:
+            self._failed_lookups += 1
+            raise StoreUnavailableError from error
+        if found is None or not self._suspended:
+            return found
+        return replace(found, token=found.token.without_buckets(self._suspended))
+
+    def _note_suspended(self) -> None:
+        generation = self._generation.read()
+        if generation != self._suspended_generation or generation % 2:
+            self._suspended = reader.suspended_buckets(self._lookups)
+            self._suspended_generation = generation
 
     async def read(self, work: Callable[[Snapshot], T]) -> T:
         """See `TokenStore.read`. Runs on a thread and a connection of its own."""

@@ -21,9 +21,13 @@ from reductauth.web.guard import requires as requires
 from reductauth.web.guard import write_bucket as write_bucket
 from reductauth.web.keys import AUTH as AUTH
 from reductauth.web.keys import IDENTITY as IDENTITY
+from reductauth.web.keys import LINK as LINK
 from reductauth.web.keys import RESPONSE_HEADERS as RESPONSE_HEADERS
 from reductauth.web.keys import TOKEN as TOKEN
 from reductauth.web.keys import actor_of as actor_of
+from reductauth.web.links import make_link as make_link
+from reductauth.web.links import read_link as read_link
+from reductauth.web.links import write_link as write_link
 from reductauth.web.server import GuardedRunner as GuardedRunner
 from reductauth.web.server import run as run
 from reductauth.web.setup import setup as setup
@@ -31,6 +35,7 @@ from reductauth.web.setup import setup as setup
 __all__ = [
     "AUTH",
     "IDENTITY",
+    "LINK",
     "RESPONSE_HEADERS",
     "TOKEN",
     "GuardedRunner",
@@ -45,11 +50,14 @@ __all__ = [
     "error_response",
     "expect_later",
     "let_client_send",
+    "make_link",
     "read_body",
     "read_bucket",
+    "read_link",
     "requires",
     "route_table",
     "run",
     "setup",
     "write_bucket",
+    "write_link",
 ]

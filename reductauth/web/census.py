@@ -30,6 +30,7 @@ from reductauth.web.guard import (
     policy_of,
     requires,
 )
+from reductauth.web.links import SignedLink
 
 __all__ = ["RouteEntry", "applications", "declare", "route_table", "take_census"]
 
@@ -42,12 +43,16 @@ _BRANCHES = (PrefixedSubAppResource, MatchedSubAppResource)
 
 @dataclass(frozen=True, slots=True, order=True)
 class RouteEntry:
-    """One route. `policy` is None where none is declared; `fault` says what is wrong with it."""
+    """One route. `policy` is None where none is declared; `fault` says what is wrong with it.
+
+    `by_link` where it is a link that the route demands, and no token.
+    """
 
     path: str
     method: str
     policy: str | None
     fault: str | None = None
+    by_link: bool = False
 
     def __str__(self) -> str:
         return f"{self.method:<7} {self.path}  {self.policy or '(no policy)'}"
@@ -148,7 +153,7 @@ def _entry(route: web.AbstractRoute, path: str, method: str, policy: RoutePolicy
         route
     ):
         fault = f"its policy is about the path parameter '{policy.parameter}', which the path does not have"
-    return RouteEntry(path, method, str(policy), fault)
+    return RouteEntry(path, method, str(policy), fault, isinstance(policy, SignedLink))
 
 
 def _parameters(route: web.AbstractRoute) -> frozenset[str]:

@@ -21,6 +21,7 @@ from reductauth.errors import (
     BodyTooLargeError,
     ConflictError,
     InvalidInputError,
+    LinkError,
     PermissionDeniedError,
     StoreUnavailableError,
     TokenNotFoundError,
@@ -31,6 +32,7 @@ __all__ = ["auth_error_response", "error_response", "refusal_of"]
 
 _STATUS: tuple[tuple[type[AuthError], int], ...] = (
     (TooManyFailuresError, 429),  # before what it is a case of
+    (LinkError, 422),  # as above
     (AuthenticationError, 401),
     (PermissionDeniedError, 403),
     (TokenNotFoundError, 404),
@@ -96,6 +98,8 @@ def _rendered(message: str, further: tuple[tuple[str, str], ...]) -> tuple[bytes
 
 
 def _headers(kind: type[AuthError], message: str) -> dict[str, str]:
+    if issubclass(kind, LinkError):
+        return {}  # no header would help
     if issubclass(kind, AuthenticationError):
         # RFC 9110 §11.6.1; RFC 6750 §3: no error code where no credential was sent.
         return {"www-authenticate": _challenge("invalid_token", message) if kind.presented else "Bearer"}

@@ -29,12 +29,14 @@ class StoreGate:
         self._authenticate = authenticator.authenticate
         self._has_proxies = bool(settings.trusted_proxies)
         self._client_address = ClientAddress(settings.trusted_proxies, settings.proxy_header)
+        self.address_of = self._client_address.of
         self._credentials = Credentials(
             basic=settings.allow_basic_auth, x_auth_token=settings.allow_x_auth_token
         )
         self._takes_x_auth_token = settings.allow_x_auth_token
         self.further_challenges = self._credentials.further_challenges
         self.count = usage.count
+        self.count_by_link = usage.count_by_link
         per_minute = settings.auth_failures_per_minute
         self._throttle = Throttle(per_minute) if per_minute else None
         self.refused: Counter[type[AuthenticationError]] = Counter()
@@ -103,6 +105,13 @@ class OpenGate:
 
     def count(self, identity: Identity, kind: UsageKind, now_us: int) -> None:
         """Do nothing: there is no token to count for."""
+
+    def count_by_link(self, identity: Identity, kind: UsageKind, now_us: int) -> None:
+        """Do nothing, as above."""
+
+    def address_of(self, request: web.BaseRequest) -> str | None:  # noqa: ARG002
+        """Nobody's address matters."""
+        return None
 
     def deny(self, identity: Identity, now_us: int) -> None:
         """Do nothing: everybody may do everything."""

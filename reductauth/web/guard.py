@@ -39,7 +39,8 @@ from reductauth.token import Token
 from reductauth.usage import UsageKind
 from reductauth.web.body import drain, expect_later, let_client_send
 from reductauth.web.errors import auth_error_response
-from reductauth.web.keys import AUTH, IDENTITY, TOKEN, Auth
+from reductauth.web.keys import AUTH, IDENTITY, LINK, TOKEN, Auth
+from reductauth.web.links import SignedLink, follow_link, link_refused, link_usage_kind
 
 __all__ = [
     "AnyBucketAccess",
@@ -100,7 +101,8 @@ class AnyBucketAccess:
         return f"read or write {{{self.parameter}}}"
 
 
-RoutePolicy = Anonymous | Authenticated | BucketAccess | PathBucketAccess | AnyBucketAccess | FullAccess
+_TokenPolicy = Authenticated | BucketAccess | PathBucketAccess | AnyBucketAccess | FullAccess
+RoutePolicy = Anonymous | _TokenPolicy | SignedLink
 
 
 def read_bucket(parameter: str) -> PathBucketAccess:
@@ -186,7 +188,12 @@ def _guard_function(
 ) -> Callable[..., Any]:
     if not inspect.iscoroutinefunction(handler):
         raise TypeError(f"{handler!r} is not a coroutine function: only those can be guarded")
-    guarded = _let_in(handler) if isinstance(policy, Anonymous) else _demand(handler, policy)
+    if isinstance(policy, Anonymous):
+        guarded = _let_in(handler)
+    elif isinstance(policy, SignedLink):
+        guarded = _demand_link(handler, policy)
+    else:
+        guarded = _demand(handler, policy)
     setattr(guarded, _ATTRIBUTE, policy)
     return guarded
 
@@ -204,7 +211,7 @@ def _let_in(handler: _Handler) -> _Handler:
     return guarded
 
 
-def _demand(handler: _Handler, policy: RoutePolicy) -> _Handler:
+def _demand(handler: _Handler, policy: _TokenPolicy) -> _Handler:
     """Guard a route that a token is needed for."""
     kind = _usage_kind(policy)
     decide = _decider(policy)
@@ -227,6 +234,29 @@ def _demand(handler: _Handler, policy: RoutePolicy) -> _Handler:
             return await handler(target)
         except AuthError as error:
             return await _refused(request, error)
+
+    return guarded
+
+
+def _demand_link(handler: _Handler, policy: SignedLink) -> _Handler:
+    """Guard a route that a link is needed for."""
+    kind = link_usage_kind(policy)
+
+    @functools.wraps(handler)
+    async def guarded(target: web.Request | web.View) -> web.StreamResponse:
+        request = _request_of(target)
+        auth = _auth(request)
+        now_us = auth.clock()
+        try:
+            bearer = await follow_link(request, policy, auth, now_us)
+            auth.gate.count_by_link(bearer.identity, kind, now_us)
+            identity = bearer.narrowed()
+            request[LINK] = bearer.link
+            request[TOKEN] = identity.token
+            request[IDENTITY] = identity
+            return await handler(target)
+        except AuthError as error:
+            return await link_refused(request, error)
 
     return guarded
 
@@ -254,10 +284,16 @@ async def expect_after_guard(request: web.Request) -> web.Response | None:
     return refusal
 
 
-async def _refusal(request: web.Request, policy: RoutePolicy) -> web.Response | None:
+async def _refusal(request: web.Request, policy: _TokenPolicy | SignedLink) -> web.Response | None:
     """Decide as the guard will, which counts what it lets in: the answer if it refuses, or None."""
     auth = _auth(request)
     now_us = auth.clock()
+    if isinstance(policy, SignedLink):
+        try:
+            await follow_link(request, policy, auth, now_us)
+        except AuthError as error:
+            return await link_refused(request, error)
+        return None
     try:
         found = await auth.gate.identify(request, now_us)
     except AuthError as error:
@@ -301,7 +337,7 @@ async def _refused(request: web.Request, error: AuthError) -> web.Response:
     return response
 
 
-def _decider(policy: RoutePolicy) -> Callable[[Token, web.Request], Decision]:
+def _decider(policy: _TokenPolicy) -> Callable[[Token, web.Request], Decision]:
     """How a route's policy decides about a token, for a request."""
     if isinstance(policy, (PathBucketAccess, AnyBucketAccess)):
         return policy.decide_for
@@ -312,7 +348,7 @@ def _decider(policy: RoutePolicy) -> Callable[[Token, web.Request], Decision]:
     return decide
 
 
-def _usage_kind(policy: RoutePolicy) -> UsageKind:
+def _usage_kind(policy: _TokenPolicy) -> UsageKind:
     """What a request counts as."""
     match policy:
         case FullAccess():

@@ -12,12 +12,14 @@ from reductauth.actor import Actor, Identity
 from reductauth.clock import Clock
 from reductauth.counts import Counts
 from reductauth.disabled import DisabledRegistry
-from reductauth.errors import AuthenticationError
+from reductauth.errors import AuthenticationError, PermissionDeniedError
+from reductauth.link import Link
+from reductauth.links import Links
 from reductauth.registry import TokenRegistry
 from reductauth.token import Token
 from reductauth.usage import UsageKind
 
-__all__ = ["AUTH", "IDENTITY", "RESPONSE_HEADERS", "TOKEN", "Auth", "Gate", "actor_of"]
+__all__ = ["AUTH", "IDENTITY", "LINK", "RESPONSE_HEADERS", "TOKEN", "Auth", "Gate", "actor_of"]
 
 
 class Gate(Protocol):
@@ -44,6 +46,14 @@ class Gate(Protocol):
         """Count one request."""
         ...
 
+    def count_by_link(self, identity: Identity, kind: UsageKind, now_us: int) -> None:
+        """Count one request that a link let in."""
+        ...
+
+    def address_of(self, request: web.BaseRequest) -> str | None:
+        """The address of the client, None if it cannot be known or does not matter."""
+        ...
+
     def deny(self, identity: Identity, now_us: int) -> None:
         """Count one request for what needs full access, by a caller that has it not."""
         ...
@@ -55,6 +65,7 @@ class Auth:
 
     gate: Gate
     registry: TokenRegistry | DisabledRegistry
+    links: Links
     clock: Clock
     is_writable: Callable[[], bool] = lambda: True
     """Whether changes of the registry can be kept just now."""
@@ -71,11 +82,16 @@ TOKEN: web.RequestKey[Token] = web.RequestKey("reductauth token", Token)
 IDENTITY: web.RequestKey[Identity] = web.RequestKey("reductauth identity", Identity)
 """The caller: its token, which of its values, from which address."""
 
+LINK: web.RequestKey[Link] = web.RequestKey("reductauth link", Link)
+"""What the caller's link says, in a handler that demands one. Caller and token are then those that made the link,
+with what the link is for as the only permission."""
 
 RESPONSE_HEADERS: web.AppKey[Mapping[str, str]] = web.AppKey("reductauth response headers", Mapping)
 """Headers for every answer, the ones to requests that never reach a handler included. Set before the start."""
 
 
 def actor_of(request: web.Request) -> Actor:
-    """The caller, as the actor of a change."""
+    """The caller, as the actor of a change. Raises `PermissionDeniedError` for one who came by a link."""
+    if LINK in request:
+        raise PermissionDeniedError("A link can't change tokens or buckets")
     return Actor.of(request[IDENTITY])

@@ -22,9 +22,12 @@ from reductauth.counts import Counts
 from reductauth.errors import (
     AddressError,
     AuthenticationError,
+    ExpiredLinkError,
     ExpiredTokenError,
+    InvalidLinkError,
     InvalidTokenError,
     MissingCredentialError,
+    MissingLinkError,
     SeveralCredentialsError,
 )
 from reductauth.policy import FullAccess
@@ -41,6 +44,9 @@ _REFUSED: Mapping[type[AuthenticationError], str] = {
     InvalidTokenError: "invalid",
     ExpiredTokenError: "expired",
     AddressError: "address",
+    MissingLinkError: "link_missing",
+    InvalidLinkError: "link_invalid",
+    ExpiredLinkError: "link_expired",
 }
 _PRESENTED = {kind: reason for kind, reason in _REFUSED.items() if kind.presented}
 

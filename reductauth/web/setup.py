@@ -20,6 +20,7 @@ from reductauth.counts import Counts
 from reductauth.disabled import DisabledRegistry
 from reductauth.errors import ConfigurationError, StoreUnavailableError
 from reductauth.housekeeping import Housekeeper
+from reductauth.links import OpenLinks, TokenLinks
 from reductauth.refusals import RefusalMeter
 from reductauth.registry import TokenRegistry
 from reductauth.settings import Settings
@@ -89,7 +90,7 @@ async def _running(
     secrets = Bootstrap.of(configuration, disable_auth=settings.disable_auth, now_us=clock())
     if settings.disable_auth:
         _logger.warning("authentication is OFF (RS_DISABLE_AUTH=true): everybody may do everything")
-        yield Auth(OpenGate(), DisabledRegistry(), clock)
+        yield Auth(OpenGate(), DisabledRegistry(), OpenLinks(), clock)
         return
     if not RegistryFolder(settings.auth_folder).holds_registry():
         secrets.check_first_start()
@@ -123,7 +124,7 @@ async def _running(
         )
         tasks = [asyncio.create_task(one.run()) for one in (usage, refusals, housekeeper)]
         try:
-            yield Auth(gate, registry, clock, store.is_writable, counts)
+            yield Auth(gate, registry, TokenLinks(store, store.key), clock, store.is_writable, counts)
         finally:
             for task in tasks:
                 task.cancel()

@@ -11,35 +11,37 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from reductauth.web.body import read_body
 from storage_demo.engine import InvalidError, QuotaType, SettingsChange
 
-__all__ = ["json_response", "read_new_name", "read_settings_change"]
+__all__ = ["Body", "json_response", "parse", "read_body", "read_new_name", "read_settings_change"]
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """A JSON object, read strictly: nothing is coerced."""
+
     model_config = ConfigDict(strict=True, extra="ignore")
 
 
-class _SettingsBody(_Body):
+class _SettingsBody(Body):
     quota_type: QuotaType | None = Field(default=None, strict=False)
     quota_size: int | None = None
     max_block_size: int | None = None
     max_block_records: int | None = None
 
 
-class _RenameBody(_Body):
+class _RenameBody(Body):
     new_name: str
 
 
 async def read_settings_change(request: web.Request) -> SettingsChange:
     """Read bucket settings; an empty body changes nothing. Raises `InvalidError`."""
     body = await read_body(request)
-    return SettingsChange(**dict(_parse(_SettingsBody, body))) if body else SettingsChange()
+    return SettingsChange(**dict(parse(_SettingsBody, body))) if body else SettingsChange()
 
 
 async def read_new_name(request: web.Request) -> str:
     """Read the body of a renaming. Raises `InvalidError`."""
-    return _parse(_RenameBody, await read_body(request)).new_name
+    return parse(_RenameBody, await read_body(request)).new_name
 
 
 def json_response(content: object) -> web.Response:
@@ -47,7 +49,8 @@ def json_response(content: object) -> web.Response:
     return web.Response(body=orjson.dumps(content), content_type="application/json")
 
 
-def _parse(model: type[ModelT], body: bytes) -> ModelT:
+def parse(model: type[ModelT], body: bytes) -> ModelT:
+    """Read a JSON object as `model` describes it. Raises `InvalidError`."""
     try:
         return model.model_validate(orjson.loads(body))
     except orjson.JSONDecodeError as error:

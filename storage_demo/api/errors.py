@@ -20,7 +20,7 @@ from storage_demo.engine import (
     StorageFullError,
 )
 
-__all__ = ["engine_errors"]
+__all__ = ["engine_errors", "status_of"]
 
 _STATUS: tuple[tuple[type[EngineError], int], ...] = (
     (InvalidError, 422),
@@ -37,13 +37,18 @@ _STATUS: tuple[tuple[type[EngineError], int], ...] = (
 _logger = logging.getLogger("storage_demo.api")
 
 
+def status_of(error: EngineError) -> int:
+    """The status that a refusal or failure of the engine is answered with."""
+    return next(status for kind, status in _STATUS if isinstance(error, kind))
+
+
 @web.middleware
 async def engine_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer with what the engine refused."""
     try:
         return await handler(request)
     except EngineError as error:
-        status = next(status for kind, status in _STATUS if isinstance(error, kind))
+        status = status_of(error)
         if status >= 500:
             _logger.error("storage failed method=%s path=%s error=%s", request.method, request.path, error)  # noqa: TRY400
         response = error_response(status, str(error))

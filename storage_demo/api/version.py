@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 __all__ = ["EMPTY", "RESPONSE_HEADERS", "VERSION"]
 
-VERSION = "1.17.0"
+VERSION = "1.21.0"
 
 RESPONSE_HEADERS: Mapping[str, str] = MappingProxyType(
     {

@@ -19,9 +19,8 @@ from collections.abc import Iterable, Iterator
 
 from storage_demo.encoding.headers import excerpt, is_printable, printable
 from storage_demo.encoding.names import is_token
-from storage_demo.engine import InvalidError
+from storage_demo.engine import MAX_LABELS, InvalidError
 
-MAX_LABELS = 80  # many clients read no more than 100 header lines
 MAX_LABEL_CHANGES = 2 * MAX_LABELS  # to remove all that a record may have, and give it as many others
 
 _BLANKS = re.compile(r"[ \t]*")

@@ -6,6 +6,7 @@
     │   ├── BucketNotFoundError
     │   ├── EntryNotFoundError
     │   ├── RecordNotFoundError
+    │   ├── RecordNotSelectedError   there may be such a record, but the query does not find it
     │   ├── QueryNotFoundError       never begun, not of this caller, or not read for longer than its ttl
     │   └── ReferenceNotFoundError   a strict condition names a label that the record does not have
     ├── AlreadyExistsError
@@ -74,6 +75,15 @@ class RecordNotFoundError(NotFoundError):
             message = f"Record {timestamp_us} not found in entry {bucket}/{entry}"
         super().__init__(message)
         self.bucket = bucket
+        self.entry = entry
+        self.timestamp_us = timestamp_us
+
+
+class RecordNotSelectedError(NotFoundError):
+    """What a query finds does not have this record."""
+
+    def __init__(self, entry: str, timestamp_us: int) -> None:
+        super().__init__(f"Record {entry}/{timestamp_us} not found in query result")
         self.entry = entry
         self.timestamp_us = timestamp_us
 

@@ -39,22 +39,26 @@ class RecordReader:
     ) -> None:
         self.close()
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the content in pieces of at most 256 KiB, none of them empty.
+    async def chunks(self, start_bytes: int = 0, stop_bytes: int | None = None) -> AsyncIterator[bytes]:
+        """Yield the content from *start_bytes* up to *stop_bytes*, in pieces of at most 256 KiB, none of them empty.
 
         Raises `StorageError`, and `ContentDamagedError` of its branch if bytes are missing.
         """
         content = self._content
+        end_bytes = self.record.length_bytes
+        if stop_bytes is not None:
+            end_bytes = min(stop_bytes, end_bytes)
         if isinstance(content, bytes):
-            if content:
-                yield content
+            if start_bytes < end_bytes:
+                yield content[start_bytes:end_bytes]
             return
-        offset_bytes = 0
-        while offset_bytes < self.record.length_bytes:
+        offset_bytes = start_bytes
+        while offset_bytes < end_bytes:
             with storage_faults():
                 piece = await self._workers.run(partial(content.read, offset_bytes))
             if not piece:
                 raise ContentDamagedError(self.record.bucket, self.record.entry, self.record.timestamp_us)
+            piece = piece[: end_bytes - offset_bytes]
             offset_bytes += len(piece)
             yield piece
 

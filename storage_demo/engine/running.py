@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from storage_demo.engine.batch import RecordBatch
-from storage_demo.engine.errors import QueryNotFoundError
+from storage_demo.engine.errors import QueryNotFoundError, RecordNotSelectedError
 from storage_demo.engine.queries import find_bucket, find_entry
 from storage_demo.engine.query import Query
 from storage_demo.engine.scan import begin_scan
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from storage_demo.engine.batch import BatchRule
     from storage_demo.engine.database import Database
     from storage_demo.engine.opening import RecordOpener
+    from storage_demo.engine.reader import RecordReader
+    from storage_demo.engine.scan import Scan
     from storage_demo.engine.selection import Selection
     from storage_demo.engine.workers import Workers
 
@@ -124,6 +126,29 @@ class RunningQueries:
             batch.close()
             raise
         return batch
+
+    async def pick(self, bucket: str, selection: Selection, entry: str, timestamp_us: int) -> RecordReader:
+        """Open one record, if it is among those that *selection* finds.
+
+        Raises `BucketNotFoundError`, `RecordNotSelectedError`, `ContentDamagedError`, and for a strict condition
+        `ConditionError` and `ReferenceNotFoundError`.
+        """
+        around = replace(selection.around(timestamp_us), is_continuous=False)
+
+        def begin(connection: sqlite3.Connection) -> Scan:
+            return begin_scan(connection, find_bucket(connection, bucket).id, bucket, around)
+
+        scan = await self._lookups.run(partial(self._database.read, begin))
+
+        def look(connection: sqlite3.Connection) -> bool:
+            return any(
+                (key.entry, key.timestamp_us) == (entry, timestamp_us) for key in scan.slice(connection)
+            )
+
+        while not await self._lookups.run(partial(self._database.read, look)):
+            if scan.is_at_end:
+                raise RecordNotSelectedError(entry, timestamp_us)
+        return await self._lookups.run(partial(self._opener.open_at, bucket, entry, timestamp_us))
 
     def _refreshed(self, query_id: int, owner: str) -> Query | None:
         of_owner = self._waiting.get(owner, {})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from storage_demo.engine.errors import InvalidError
@@ -38,6 +38,18 @@ class Selection:
             and self.stop_us is None
             and self.condition is None
             and (self.entry is not None or self.patterns.is_all)
+        )
+
+    def around(self, timestamp_us: int) -> Selection:
+        """Return what has to be looked through to know whether a record of that time is selected.
+
+        A condition that counts has to see all that comes before.
+        """
+        is_free = self.condition is None or not self.condition.remembers
+        return replace(
+            self,
+            start_us=max(self.start_us or 0, timestamp_us) if is_free else self.start_us,
+            stop_us=timestamp_us + 1 if self.stop_us is None else min(self.stop_us, timestamp_us + 1),
         )
 
     def check_removal(self) -> None:

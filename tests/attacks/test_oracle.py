@@ -11,7 +11,7 @@ from tests.attacks.oracle import faults_of
 from tests.attacks.wire import Connection
 
 VALUE = b"the-value-that-was-sent"
-COMMON = b"Server: s\r\nX-Reduct-Api: 1.17\r\nVary: origin\r\nDate: d\r\n"
+COMMON = b"Server: s\r\nX-Reduct-Api: 1.21\r\nVary: origin\r\nDate: d\r\n"
 REFUSED = b"X-Reduct-Error: no\r\nContent-Type: application/json\r\n"
 DETAIL = b'Content-Length: 15\r\n\r\n{"detail":"no"}'
 GET, UPLOAD = b"GET / HTTP/1.1\r\n\r\n", b"POST / HTTP/1.1\r\nContent-Length: 9000\r\n\r\nx"

@@ -26,7 +26,7 @@ from reductauth.networks import NetworkList
 from reductauth.periods import PeriodKind, Span
 from reductauth.permissions import Action, Permissions, Role
 from reductauth.query import SortKey, TokenQuery
-from reductauth.store import Found, IntentKind, Snapshot, TokenStore, Transaction, UsageDelta
+from reductauth.store import Found, FoundById, IntentKind, Snapshot, TokenStore, Transaction, UsageDelta
 from reductauth.token import Secret, Token, TokenStatus
 
 __all__ = [
@@ -380,6 +380,32 @@ class StoreContract(ABC):
         assert (await found(store, "v2")).secret == replace(second, expires_at_us=NOW_US + 9)
         assert (await found(store, "other")).secret.expires_at_us is None
 
+    async def test_a_token_and_its_newest_value(self, store: TokenStore, beside: TokenStore) -> None:
+        """By its id, as it is on disk now, in any process: the newest value only, or none."""
+        await add(store, make_token("b"), "other")
+        await add(store, make_token("a"))
+        for one in (store, beside):
+            assert await one.find_by_id("id-of-a") == FoundById(make_token("a"), None)
+            assert await one.find_by_id("a") is None
+        await store.change(lambda t: t.add_secret("id-of-a", digest_of("v1"), NOW_US))
+        first = (await found(store, "v1")).secret
+        for one in (store, beside):
+            assert await one.find_by_id("id-of-a") == FoundById(make_token("a"), first)
+        await store.change(lambda t: t.retire_secrets("id-of-a", NOW_US + 5))
+        retired = replace(first, expires_at_us=NOW_US + 5)
+        assert await beside.find_by_id("id-of-a") == FoundById(make_token("a"), retired)
+        await store.change(lambda t: t.add_secret("id-of-a", digest_of("v2"), NOW_US))
+        second = (await found(store, "v2")).secret
+        inactive = make_token("a", active=False)
+        await store.change(lambda t: t.replace(inactive))
+        for one in (store, beside):
+            assert await one.find_by_id("id-of-a") == FoundById(inactive, second)
+        await store.change(lambda t: t.remove_secrets("id-of-a"))
+        assert await beside.find_by_id("id-of-a") == FoundById(inactive, None)
+        await store.change(lambda t: t.remove("id-of-a"))
+        for one in (store, beside):
+            assert await one.find_by_id("id-of-a") is None
+
     async def test_an_administrator_whose_value_ends_is_of_no_use(self, store: TokenStore) -> None:
         """A value in its grace does not count: for good is not until then."""
         await add(store, make_token("a", permissions=ADMINISTRATOR), "v1")
@@ -611,6 +637,7 @@ class StoreContract(ABC):
             for attempt in (
                 add(leaving, make_token("b")),
                 leaving.find(digest_of("v")),
+                leaving.find_by_id("id-of-a"),
                 leaving.read(lambda snapshot: snapshot.tokens()),
             ):
                 with pytest.raises(StoreUnavailableError):
@@ -846,6 +873,9 @@ class StoreContract(ABC):
         intent = await store.change(lambda t: t.add_bucket_intent(kind, bucket, new_bucket, NOW_US))
         for one in (store, beside):
             permissions = (await found(one, "v")).token.permissions
+            by_id = await one.find_by_id("id-of-exact")
+            assert by_id is not None
+            assert by_id.token.permissions == permissions
             for action in Action:
                 assert {name for name in "abc" if not permissions.allows(action, name)} == closed
         assert await store.change(lambda t: t.remove_bucket_intent(intent.intent_id))

@@ -23,6 +23,7 @@ REDUCTAUTH = [
     "reductauth.networks",
     "reductauth.token",
     "reductauth.policy",
+    "reductauth.link",
     # --- the registry
     "reductauth.actor",
     "reductauth.clock",
@@ -65,6 +66,7 @@ REDUCTAUTH = [
     "reductauth.provisioning",
     "reductauth.bootstrap",
     "reductauth.authenticator",
+    "reductauth.links",
     "reductauth.throttle",
     "reductauth.usage",
     "reductauth.refusals",
@@ -77,6 +79,7 @@ REDUCTAUTH = [
     "reductauth.web.body",
     "reductauth.web.credentials",
     "reductauth.web.gate",
+    "reductauth.web.links",
     "reductauth.web.guard",
     "reductauth.web.metrics",
     "reductauth.web.census",
@@ -110,7 +113,7 @@ REDUCTAUTH = [
     "reductauth.testing",
     "reductauth",
 ]
-CORE = REDUCTAUTH[:7]
+CORE = REDUCTAUTH[:8]
 BELOW_AIOHTTP = REDUCTAUTH[: REDUCTAUTH.index("reductauth.web.keys")]
 
 ENGINE = [
@@ -125,6 +128,7 @@ ENGINE = [
     )
 ]
 ENGINE.append("storage_demo.engine")
+CONDITIONS = [name for name in ENGINE if name.startswith("storage_demo.engine.conditions")]
 
 # The server's files stand on floors: imports go to the same floor or a lower one.
 FLOORS = [
@@ -286,7 +290,7 @@ def test_the_encodings_know_only_names_of_the_engine(module: str) -> None:
     assert [name for name in imported if name.startswith("storage_demo.engine.")] == []
 
 
-@pytest.mark.parametrize("module", CORE)
+@pytest.mark.parametrize("module", [*CORE, *CONDITIONS])
 def test_the_core_does_no_io_and_reads_no_clock(module: str) -> None:
     """Nothing that opens, connects, waits or tells the time is imported there: `now` is an argument."""
     kept_out = (
@@ -351,6 +355,7 @@ CORE_NAMES = {
     "Denied",
     "FullAccess",
     "InvalidInputError",
+    "Link",
     "NetworkList",
     "Permissions",
     "Policy",
@@ -364,6 +369,7 @@ WEB_NAMES = {
     "AUTH",
     "GuardedRunner",
     "IDENTITY",
+    "LINK",
     "RESPONSE_HEADERS",
     "RouteEntry",
     "TOKEN",
@@ -377,13 +383,16 @@ WEB_NAMES = {
     "error_response",
     "expect_later",
     "let_client_send",
+    "make_link",
     "read_body",
     "read_bucket",
+    "read_link",
     "requires",
     "route_table",
     "run",
     "setup",
     "write_bucket",
+    "write_link",
 }
 
 

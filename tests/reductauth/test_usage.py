@@ -192,6 +192,32 @@ async def test_midnight(store: Store) -> None:
     assert (await store.secret("a")).uses == 4
 
 
+async def test_what_a_link_lets_in_is_no_access(store: Store) -> None:
+    """It counts for the day and for the value; last access and address stay as they are, and so does idle time."""
+    meter = UsageMeter(store)
+    caller = await store.create("a", ttl_seconds=60, address="10.0.0.1")
+    meter.count_by_link(caller, UsageKind.READ, NOW_US)
+    await meter.flush()
+    assert store.counters("a") == {TODAY: (1, 0, 0, 0)}
+    assert (await store.token("a")).last_access_us is None
+    secret = await store.secret("a")
+    assert (secret.uses, secret.last_access_us, secret.last_access_ip) == (1, None, None)
+    meter.count(caller, UsageKind.READ, NOW_US + 1)
+    meter.count_by_link(caller, UsageKind.DENIED, NOW_US + 2)
+    meter.count_by_link(caller, UsageKind.WRITE, MIDNIGHT_US)
+    assert meter.totals() == {
+        UsageKind.READ: 2,
+        UsageKind.WRITE: 1,
+        UsageKind.ADMIN: 0,
+        UsageKind.DENIED: 1,
+    }
+    await meter.flush()
+    assert store.counters("a") == {TODAY: (2, 0, 0, 1), TOMORROW: (0, 1, 0, 0)}
+    token, secret = await store.token("a"), await store.secret("a")
+    assert (token.last_access_us, token.last_access_ip) == (NOW_US + 1, "10.0.0.1")
+    assert (secret.last_access_us, secret.last_access_ip, secret.uses) == (NOW_US + 1, "10.0.0.1", 4)
+
+
 async def test_a_store_that_is_out_of_order(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     """What cannot be kept waits for the next flush, however often that fails, and is then kept once."""
     meter = UsageMeter(store)

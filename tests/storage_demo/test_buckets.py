@@ -49,7 +49,7 @@ async def test_info(root: Caller) -> None:
     info = await page(root, "info")
     assert isinstance(info.pop("uptime"), int)
     empty = {
-        "version": "1.17.0",
+        "version": "1.21.0",
         "instance_name": "tests",
         "instance_role": "STANDALONE",
         "bucket_count": 0,

@@ -43,7 +43,7 @@ async def test_a_token_for_the_page_alone(tmp_path: Path) -> None:
         assert (await root("POST", "/api/v1/b/$metrics")).status == 422
         scraper = await root.make("scraper", read=["$metrics"])
         response = await scraper("GET", "/metrics")
-        assert response.headers["x-reduct-api"] == "1.17"
+        assert response.headers["x-reduct-api"] == "1.21"
         assert "reductauth_decisions_total{" in await response.text()
         assert (await scraper("GET", "/api/v1/b/weather")).status == 403
         assert (await scraper("GET", "/api/v1/tokens")).status == 403

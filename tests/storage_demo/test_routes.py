@@ -197,8 +197,8 @@ async def test_matrix(client: Client, route: Route, caller: str) -> None:
     method, path, body, status = CALLS[str(route)]
     expected = ANSWERS[route.policy][CALLERS.index(caller)]
     response = await call(client, value, method, path, body)
-    assert response.headers["server"] == "ReductStore 1.17.0"
-    assert response.headers["x-reduct-api"] == "1.17"
+    assert response.headers["server"] == "ReductStore 1.21.0"
+    assert response.headers["x-reduct-api"] == "1.21"
     if expected is None:
         assert response.status == status
         return

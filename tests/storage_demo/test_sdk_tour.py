@@ -143,7 +143,7 @@ async def test_sdk_housekeeping(server: ServerProcess) -> None:
     assert await root.get_replications() == []
     assert await root.get_lifecycles() == []
     info = await root.info()
-    assert (info.version, info.bucket_count, info.oldest_record, info.latest_record) == ("1.17.0", 1, 7, 7)
+    assert (info.version, info.bucket_count, info.oldest_record, info.latest_record) == ("1.21.0", 1, 7, 7)
 
 
 async def test_a_restart_keeps_everything(tmp_path: Path) -> None:

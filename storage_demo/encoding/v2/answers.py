@@ -16,6 +16,10 @@ from storage_demo.engine import Record
 
 # Of a line that grows with the batch: clients on aiohttp read at most 8,190 bytes of one.
 _MAX_LIST_BYTES = 8_000
+# Of all that describes the batch: Node's fetch reads 16 KiB of headers, ours of every answer among them. A record
+# that has more by itself goes alone.
+_MAX_ANSWER_BYTES = 14_000
+_LONGEST_INDEX = 9_999
 
 
 def error_header(entry_index: int, delta_us: int, status: int, message: str) -> Header:
@@ -58,7 +62,10 @@ class BatchHeaders:
             return True
         if record.entry in self._entries.indices and record.entry != self._last[1]:
             return False
-        return self._entries.takes([record.entry]) and self._labels.takes(_labels_of(record))
+        labels = _labels_of(record)
+        if not self._entries.takes([record.entry]) or not self._labels.takes(labels):
+            return False
+        return self.header_bytes + self._most_bytes(record, labels) <= _MAX_ANSWER_BYTES
 
     def add(self, record: Record) -> None:
         """Add *record*, after all before it by (time, entry), or raise `ValueError`."""
@@ -82,6 +89,21 @@ class BatchHeaders:
         """Return the headers: of the batch first, then of its records in their order."""
         labels = [(LABELS, self._labels.text)] if self._labels.indices else []
         return [(ENTRIES, self._entries.text), (START, str(self._start_us)), *labels, *self._records]
+
+    def _most_bytes(self, record: Record, labels: dict[str, str]) -> int:
+        """No fewer bytes than the headers would grow by with *record*."""
+        before = self._last_labels
+        operations = [
+            format_label(_LONGEST_INDEX, labels.get(name, ""))
+            for name in {*before, *labels}
+            if before.get(name) != labels.get(name)
+        ]
+        header = (
+            f"{RECORD_PREFIX}{_LONGEST_INDEX}-{record.timestamp_us - self._start_us}",
+            ",".join([str(record.length_bytes), written_content_type(record.content_type), *operations]),
+        )
+        lists_bytes = self._entries.growth_bytes([record.entry]) + self._labels.growth_bytes(labels)
+        return line_bytes(*header) + lists_bytes
 
     def _value(self, length_bytes: int, content_type: str, labels: dict[str, str]) -> str:
         """What a record's header says: the length, and what is not as in the record before."""
@@ -117,8 +139,12 @@ class _List:
 
     def takes(self, names: list[str] | dict[str, str]) -> bool:
         """Tell whether the line stays readable with these names too."""
-        added = sum(1 + len(encode_name(name)) for name in names if name not in self.indices)
-        return not added or self.line_bytes + added <= _MAX_LIST_BYTES
+        added_bytes = self.growth_bytes(names)
+        return not added_bytes or self.line_bytes + added_bytes <= _MAX_LIST_BYTES
+
+    def growth_bytes(self, names: list[str] | dict[str, str]) -> int:
+        """How many bytes the line would grow by with these names."""
+        return sum(1 + len(encode_name(name)) for name in names if name not in self.indices)
 
     def index(self, name: str) -> int:
         """Return the index of a name, which is listed from now on."""

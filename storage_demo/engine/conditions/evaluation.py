@@ -26,7 +26,12 @@ class Verdict(Enum):
 class Condition:
     """A parsed ``when``. It remembers nothing, and may be shared by any number of evaluations."""
 
-    root: Expression
+    root: Operation
+
+    @property
+    def remembers(self) -> bool:
+        """Whether what it says of a record depends on those before it: ``$limit``, ``$each_n``, ``$each_t``."""
+        return self.root.remembers
 
     def begin(self) -> Evaluation:
         """Return an evaluation that has seen no record yet; a query needs one for each of its entries."""

@@ -83,6 +83,8 @@ class Operation:
 
     operator: Callable[[Operation, Moment], Value]
     operands: tuple[Expression, ...]
+    remembers: bool = False
+    """Whether it, by itself or in an operand, counts what came before."""
 
     def evaluate(self, moment: Moment) -> Value:
         """Return what the operator makes of the operands."""

@@ -73,6 +73,8 @@ def to_duration_us(text: str) -> int | None:
 
 
 def _signed(text: str) -> int | None:
+    if len(text) < _MAX_DIGITS:
+        return int(text)
     digits = text.lstrip("+-0") or "0"
     if len(digits) > _MAX_DIGITS:  # int() refuses thousands of digits with an error of its own
         return None
@@ -87,4 +89,4 @@ def widened(number: int) -> int | float:
     try:
         return float(number)
     except OverflowError:
-        return math.copysign(math.inf, number)
+        return math.inf if number > 0 else -math.inf

@@ -45,7 +45,7 @@ def parse_condition(when: object) -> Condition:
     if not isinstance(when, dict):
         raise InvalidError("Condition must be a JSON object")
     _check_size(when)
-    return Condition(Operation(OPERATORS["$all_of"].evaluate, tuple(_operands(when))))
+    return Condition(_applied(OPERATORS["$all_of"], _operands(when)))
 
 
 def _check_size(when: dict[str, object]) -> None:
@@ -90,7 +90,14 @@ def _operation(name: str, operands: list[Expression], others: list[object]) -> E
         operands += _operands(other)
     if not operator.arity.allows(len(operands)):
         raise InvalidError(f"{name} {operator.arity.complaint}")
-    return Operation(operator.evaluate, tuple(operands))
+    return _applied(operator, operands)
+
+
+def _applied(operator: Operator, operands: list[Expression]) -> Operation:
+    remembers = operator.remembers or any(
+        isinstance(operand, Operation) and operand.remembers for operand in operands
+    )
+    return Operation(operator.evaluate, tuple(operands), remembers)
 
 
 def _operator(name: str) -> Operator:

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import reductauth.web.metrics
 from reductauth import Action, BucketAccess
-from reductauth.errors import AuthenticationError, TooManyFailuresError
+from reductauth.errors import AuthenticationError, LinkError, TooManyFailuresError
 from reductauth.testing import ADMINISTRATOR_VALUE
 from reductauth.web.metrics import metrics_route, reductauth_collector
 from tests.reductauth.web.conftest import Caller, Now, Serve
@@ -31,8 +31,11 @@ LABELS = ("result", "reason", "action")
 REASONS = {
     "allowed": {"read", "write", "admin"},
     "forbidden": {"permission"},
-    "unauthenticated": {"missing", "several", "invalid", "expired", "address"},
-    "throttled": {"several", "invalid", "expired", "address"},
+    "unauthenticated": {
+        *("missing", "several", "invalid", "expired", "address"),
+        *("link_missing", "link_invalid", "link_expired"),
+    },
+    "throttled": {"several", "invalid", "expired", "address", "link_invalid", "link_expired"},
 }
 ACTIONS = {
     *("create", "edit", "activate", "deactivate", "rotate", "revoke", "delete"),
@@ -275,7 +278,8 @@ async def test_no_label_holds_what_it_must_not(root: Caller) -> None:
 
 def test_every_refusal_has_a_reason() -> None:
     """A new way to be refused needs a word of its own in the table."""
-    told = set(AuthenticationError.__subclasses__()) - {TooManyFailuresError}
+    told = {*AuthenticationError.__subclasses__(), *LinkError.__subclasses__()}
+    told -= {TooManyFailuresError, LinkError}
     assert told == set(reductauth.web.metrics._REFUSED)
 
 

@@ -137,10 +137,23 @@ def test_lists_stay_readable_for_clients() -> None:
     assert headers.fits(record(f"{added - 1:02}-{'x' * 400}", added))
     assert not headers.fits(record("y" * 404, added))
 
-    labels = {f"{number}-{'x' * 200}": "v" for number in range(80)}
+    labels = {f"{number}-{'x' * 92}": "v" for number in range(79)}
     headers = headers_of(record("a", 1, **labels))
     assert headers.fits(record("a", 2, **labels))
-    assert not headers.fits(record("a", 2, **labels, other="v"))
+    assert not headers.fits(record("a", 2, **labels, **{"y" * 500: "v"}))
+
+
+def test_all_headers_of_an_answer_stay_readable_for_node() -> None:
+    """Node's fetch reads 16 KiB of headers, ours among them: a batch goes on up to 14,000 bytes and not further."""
+    headers = BatchHeaders()
+    added = 0
+    while headers.fits(record("a", added, k=f"{added:0200}")):
+        headers.add(record("a", added, k=f"{added:0200}"))
+        added += 1
+    sent = sum(len(f"{name}: {value}\r\n") for name, value in headers.items())
+    assert 14_000 - 300 < sent == headers.header_bytes <= 14_000
+    alone = BatchHeaders()
+    assert alone.fits(record("a", 1, k="v" * 20_000))
 
 
 @pytest.mark.parametrize(

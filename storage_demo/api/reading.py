@@ -1,0 +1,101 @@
+"""Queries, begun and read: what the routes of one entry and of several have in common."""
+
+from __future__ import annotations
+
+from aiohttp import hdrs, web
+
+from reductauth import Action, BucketAccess
+from reductauth.web import TOKEN, authorize
+from storage_demo.api.bodies import json_response, parse, read_body
+from storage_demo.api.keys import ENGINE
+from storage_demo.api.parameters import bucket_name
+from storage_demo.api.query_bodies import QueryBody
+from storage_demo.encoding.batch import BatchHeaders, is_full
+from storage_demo.engine import InvalidError, OneRecord, Query, Record, RecordBatch, Selection
+
+__all__ = ["answer_query", "begin_query", "find_query", "read_batch", "read_one", "remove_found"]
+
+_BYTES_PER_BODY_BYTE = 20  # what a condition takes in memory, over its text
+
+
+class _Filling:
+    """A batch that follows the limits of the protocol (see `encoding.batch`)."""
+
+    def __init__(self, headers: BatchHeaders, *, counts_bodies: bool) -> None:
+        self._headers = headers
+        self._counts_bodies = counts_bodies
+        self._body_bytes = 0
+
+    @property
+    def is_full(self) -> bool:
+        return is_full(self._headers, self._body_bytes)
+
+    def fits(self, record: Record) -> bool:
+        return self._headers.fits(record)
+
+    def add(self, record: Record) -> None:
+        self._headers.add(record)
+        if self._counts_bodies:
+            self._body_bytes += record.length_bytes
+
+
+async def answer_query(request: web.Request, entry: str | None) -> web.Response:
+    """Begin the query that a body describes, or remove what it finds: of one entry, or of several.
+
+    Which of both it is, and so which access it takes, stands in the body.
+    """
+    content = await read_body(request)
+    body = parse(QueryBody, content)
+    bucket, engine = bucket_name(request), request.app[ENGINE]
+    action = Action.READ if body.query_type == "QUERY" else Action.WRITE
+    await authorize(request, BucketAccess(action, bucket))
+    for extension in body.ext or ():
+        query_id = engine.queries.claim_id()
+        raise InvalidError(f"Unknown extension '{extension}' in query id={query_id}")
+    selection = body.selection(entry)
+    if action is Action.WRITE:
+        return await remove_found(request, selection)
+    return await begin_query(request, selection, body.ttl_seconds, len(content) * _BYTES_PER_BODY_BYTE)
+
+
+async def begin_query(
+    request: web.Request, selection: Selection, ttl_seconds: int, weight_bytes: int = 0
+) -> web.Response:
+    """Begin a query of the caller and answer with its number."""
+    query_id = await request.app[ENGINE].queries.begin(
+        bucket_name(request),
+        selection,
+        owner=request[TOKEN].token_id,
+        ttl_seconds=ttl_seconds,
+        weight_bytes=weight_bytes,
+    )
+    return json_response({"id": query_id})
+
+
+async def remove_found(request: web.Request, selection: Selection) -> web.Response:
+    """Remove what a query finds and answer with how many records that were."""
+    count = await request.app[ENGINE].remove_found(bucket_name(request), selection)
+    return json_response({"removed_records": count})
+
+
+async def find_query(request: web.Request, query_id: int, entry: str | None) -> Query:
+    """Find a query of the caller: another token has no part in it, whatever it may read."""
+    return await request.app[ENGINE].queries.find(
+        query_id, bucket_name(request), entry, owner=request[TOKEN].token_id
+    )
+
+
+async def read_batch(request: web.Request, query: Query, headers: BatchHeaders) -> RecordBatch:
+    """Read the next batch, and describe it in `headers`."""
+    is_get = request.method != hdrs.METH_HEAD
+    rule = _Filling(headers, counts_bodies=is_get)
+    return await request.app[ENGINE].queries.read(query, rule, with_contents=is_get)
+
+
+async def read_one(request: web.Request, query: Query) -> RecordBatch:
+    """Read the next record, however long it takes to find; the batch is empty at the end."""
+    is_get = request.method != hdrs.METH_HEAD
+    while True:
+        batch = await request.app[ENGINE].queries.read(query, OneRecord(), with_contents=is_get)
+        if batch.records or batch.is_last:
+            return batch

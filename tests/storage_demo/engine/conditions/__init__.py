@@ -1,0 +1,1 @@
+"""Conditions of queries, as the description of the HTTP API has them."""
