@@ -13,9 +13,6 @@ from reduct.msg.token import Permissions
 from tests.servers import ROOT_VALUE, ServerProcess, serving
 from tests.storage_demo.sdk.client import bucket_of, client, read, refused
 
-# The server announces 1.17, and the SDK says at each call that it is a newer one.
-pytestmark = pytest.mark.filterwarnings("ignore:Warning. Server API version is too old:UserWarning")
-
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[ServerProcess]:
