@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterable
 
 from aiohttp import hdrs, web
 
+from reductauth.web import error_response
 from storage_demo.api.parameters import LABEL_PREFIX
 from storage_demo.encoding.headers import Header
 from storage_demo.engine import Record, RecordBatch, RecordReader
@@ -27,12 +28,21 @@ async def send_record(
 
 
 async def send_range(request: web.Request, record: Record, reader: RecordReader) -> web.StreamResponse:
-    """Answer with one record, or with the part of it that a `Range` names (RFC 9110 §14)."""
-    headers = {**_record_headers(record), "accept-ranges": "bytes"}
+    """Answer with one record, or with the part of it that a `Range` names (RFC 9110 §14).
+
+    What came by a link is neither kept on the way, where it would outlive the link, nor names the link elsewhere.
+    """
+    headers = {
+        **_record_headers(record),
+        "accept-ranges": "bytes",
+        "cache-control": "no-store",
+        "referrer-policy": "no-referrer",
+    }
     try:
         start_bytes, stop_bytes = _range(request, record.length_bytes)
     except IndexError:
-        return web.Response(status=416, headers={"content-range": f"bytes */{record.length_bytes}"})
+        message = f"The record has {record.length_bytes} bytes, and none in the range that is asked for"
+        return error_response(416, message, {"content-range": f"bytes */{record.length_bytes}"})
     status = 200
     if (start_bytes, stop_bytes) != (0, record.length_bytes):
         status = 206

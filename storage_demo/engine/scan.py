@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import heapq
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import attrgetter
@@ -40,7 +41,9 @@ if TYPE_CHECKING:
     from storage_demo.engine.selection import Selection
 
 MAX_EXAMINED = 2_000
-"""Records that one slice looks at, at most: a few milliseconds."""
+"""Records that one slice looks at, at most: a few milliseconds, if their condition is simple."""
+
+_SLICE_SECONDS = 0.05
 
 _MAX_ROWS_PER_READ = 128
 
@@ -84,7 +87,7 @@ class Scan:
         self._is_selected: dict[tuple[int, str], bool] = {}
 
     def slice(self, connection: sqlite3.Connection) -> Iterator[RecordKey]:
-        """Yield the next records that fit, having looked at `MAX_EXAMINED` at most.
+        """Yield the next records that fit, having looked at `MAX_EXAMINED` at most, and for no more than a moment.
 
         Whoever stops early goes on behind the last one that it took. Raises `BucketNotFoundError` if the bucket
         was removed, and with `Selection.is_strict` `ConditionError` and `ReferenceNotFoundError`.
@@ -94,13 +97,14 @@ class Scan:
         self.is_at_end = False
         streams = [self._stream(connection, entry) for entry in self._entries(connection)]
         candidates = heapq.merge(*streams, key=attrgetter("order"))
+        deadline_seconds = time.monotonic() + _SLICE_SECONDS
         for examined, candidate in enumerate(candidates, 1):
             key = candidate.key
             if key.entry_id not in self._ended:
                 self._examined_us[key.entry_id] = key.timestamp_us
                 if self._fits(candidate):
                     yield key
-            if examined == MAX_EXAMINED:
+            if examined == MAX_EXAMINED or time.monotonic() > deadline_seconds:
                 return
         self.is_at_end = True
 

@@ -48,6 +48,29 @@ RIGHT: dict[str, list[Any]] = {
     ],
     "name": [{"new_name": "moved"}, {"new_name": "home"}],
     "content": ["x"],
+    "query": [
+        {"query_type": "QUERY"},
+        {"query_type": "QUERY", "start": 1, "stop": 5, "ttl": 1, "entries": ["log", "a*", "**/b", "!x"]},
+        {"query_type": "QUERY", "when": {"&a": {"$gt": 1}, "$limit": 3}, "strict": True},
+        {
+            "query_type": "QUERY",
+            "when": {"$in": [{"&key": {"$cast": "string"}}, "a", "$$b"]},
+            "continuous": True,
+        },
+        {"query_type": "REMOVE", "when": {"$or": [{"$each_n": 2}, {"$each_t": "1s"}, {"$not": ["&x"]}]}},
+        {"query_type": "QUERY", "ext": {"x": {}}},
+    ],
+    "link": [
+        {
+            "bucket": "home",
+            "entry": "log",
+            "record_entry": "log",
+            "record_timestamp": 1,
+            "query": {"query_type": "QUERY", "when": {"$limit": 1}},
+            "expire_at": 4_102_444_800,
+            "base_url": "https://storage.example.com",
+        },
+    ],
 }
 
 _ODD: list[Any] = [

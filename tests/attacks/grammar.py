@@ -227,6 +227,81 @@ _QUERIES = (
     ),
     *("%", "%zz=%zz", "=", "?", "a" * 5_000, "&".join(["a=1"] * 500), "query=" + "%F0%9F%94%92"),
 )
+_FILES = ("log.bin", "a/b", "x")
+_RECORD_QUERIES = (
+    *(
+        "q=1",
+        "q=2",
+        "q=x",
+        "q=",
+        "q=9223372036854775808",
+        "q=1&ts=1",
+        "start=1&stop=3",
+        "start=3&stop=1",
+        "start=x",
+    ),
+    *(
+        "stop=9223372036854775807",
+        "ttl=0",
+        "ttl=x",
+        "continuous=true",
+        "continuous=1",
+        "ts=1&x=1",
+        "start=0&ttl=1",
+    ),
+)
+_LINK_QUERIES = (
+    "ct=x",
+    "ct=",
+    "ct=rsl1.",
+    "ct=rsl1." + "A" * 500,
+    "ct=rsl1.%ff",
+    "ct=rsl1.AAAA&ts=x",
+    "ts=1",
+    "",
+)
+# What batches say in their headers, by the last part of their path.
+_BATCH_HEADERS: dict[str, tuple[tuple[tuple[str, str], ...], ...]] = {
+    "batch": (
+        (("x-reduct-time-1", "1,"), ("x-reduct-time-2", "0,text/plain,a=b")),
+        (("x-reduct-time-7", '1,a/b,k="x,y",l='),),
+        (("x-reduct-time-x", "1,"),),
+        (("x-reduct-time-1", "x"), ("x-reduct-time-2", ",,")),
+        (("x-reduct-time-9223372036854775807", "0,,a"), ("x-reduct-time-9223372036854775808", "0,")),
+        (("x-reduct-time-3", '0,,k="'), ("X-Reduct-Time-3", "0,")),
+        tuple((f"x-reduct-time-{at}", "0,") for at in range(100)),
+        (),
+    ),
+    "several": (
+        (("x-reduct-entries", "log,a%2Fb"), ("x-reduct-start-ts", "1"), ("x-reduct-0-0", "1,")),
+        (
+            *(("x-reduct-entries", "log"), ("x-reduct-start-ts", "5"), ("x-reduct-labels", "a,b")),
+            *(("x-reduct-0-0", "0,text/plain,0=x,1=y"), ("x-reduct-0-3", "1"), ("x-reduct-0-4", "0,,0=")),
+        ),
+        (("x-reduct-entries", ""), ("x-reduct-start-ts", "0")),
+        (
+            ("x-reduct-entries", "%zz,,$meta"),
+            ("x-reduct-start-ts", "9223372036854775807"),
+            ("x-reduct-0-1", "0,"),
+        ),
+        (("x-reduct-entries", "log"), ("x-reduct-start-ts", "x")),
+        (
+            ("x-reduct-entries", "log/$meta"),
+            ("x-reduct-start-ts", "1"),
+            ("x-reduct-0-0", "1,,key=k,remove=true"),
+        ),
+        (
+            ("x-reduct-entries", "log"),
+            ("x-reduct-start-ts", "1"),
+            ("x-reduct-7-0", "1,"),
+            ("x-reduct-x-0", ""),
+        ),
+        (("x-reduct-entries", "../spare/log,log"), ("x-reduct-start-ts", "1"), ("x-reduct-0-0", "1,,@a=1")),
+        (("x-reduct-entries", "log"), ("x-reduct-start-ts", "1"), ("x-reduct-0-0", "1,,9=x,-1=y,a=\xe9")),
+        (),
+    ),
+    "read": ((("x-reduct-query-id", "1"),), (("x-reduct-query-id", "2"),), (("x-reduct-query-id", "x"),), ()),
+}
 _HOSTS = (
     "localhost",
     "localhost",
@@ -330,6 +405,7 @@ def _request(random: Random, callers: Callers) -> tuple[bytes, bool, tuple[bytes
     further = [] if is_right else [random.choice(_EXTRA) for _ in range(random.choice((0, 1, 1, 2, 4)))]
     if random.random() < 0.001:
         further += [("Many", "x")] * random.choice((90, 130, 5_000))
+    further += random.choice(_BATCH_HEADERS.get(_batch_kind(route.path), ((),)))
     head += [f"{name}: {value}" for name, value in further]
     sent_head = [line.encode("latin-1", "replace") for line in head]
     if not is_right and random.random() < 0.1:
@@ -350,20 +426,36 @@ def _kind(method: str, path: str) -> str:
         "$batch": "batch",
         "rename": "name",
         "{entry_name}": "content",
+        "batch": "content",
+        "write": "content",
+        "q": "query",
+        "{file_name}": "link",
     }
     if "{bucket_name}" in path:
         return kinds.get(last, "settings")
     return kinds.get(last, "edit" if method == "PATCH" else "token")
 
 
+def _batch_kind(path: str) -> str:
+    """Which of the headers of batches a route looks at."""
+    last = path.rpartition("/")[2]
+    return "several" if last in {"write", "update", "remove"} else last
+
+
 def _target(random: Random, path: str, route: str, *, is_right: bool) -> str:
     if random.random() < 0.1:
         return str(CALLS[route][1])
-    for parameter, names in (("token_name", _TOKENS), ("bucket_name", _BUCKETS), ("entry_name", _ENTRIES)):
+    parameters = (
+        *(("token_name", _TOKENS), ("bucket_name", _BUCKETS), ("entry_name", _ENTRIES)),
+        ("file_name", _FILES),
+    )
+    for parameter, names in parameters:
         name = random.choice(names) if random.random() < 0.85 else random.choice(_ODD_NAMES)
         path = path.replace(f"{{{parameter}}}", name.replace("\0", ""))
     if random.random() < (0.9 if "entry_name" in route else 0.3):
-        path += "?" + random.choice(_QUERIES)
+        path += "?" + random.choice(_RECORD_QUERIES if random.random() < 0.3 else _QUERIES)
+    elif "file_name" in route:
+        path += "?" + random.choice(_LINK_QUERIES)
     elif "entry_name" in route:
         path += "?ts=1"
     if is_right:

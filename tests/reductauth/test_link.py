@@ -67,7 +67,7 @@ def text_of(content: bytes, mark: str = "rsl1.") -> str:
         {"expires_at_us": 2**63 - 1},
         {"secret_id": 2**62},
     ],
-    ids=repr,
+    ids=lambda fields: " ".join(fields) or "as it is",
 )
 def test_a_link_comes_back_as_it_was_made(fields: dict[str, Any]) -> None:
     """Every field, whatever is in it."""
@@ -165,6 +165,7 @@ def test_every_beginning_and_every_end_is_refused() -> None:
         "dashboard-rsat1" + "0" * 49,
         "\uff41" * 100,
     ],
+    ids=lambda text: f"{len(text)} characters",
 )
 def test_what_is_no_link(text: str) -> None:
     """Whole strings only, of this format only; nothing is trimmed, folded or guessed."""

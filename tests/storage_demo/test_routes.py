@@ -6,9 +6,10 @@ a request that succeeds.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from aiohttp import ClientResponse, web
@@ -40,7 +41,8 @@ def golden_routes() -> list[Route]:
 
 
 # For each route a request that a permitted caller succeeds with: method, path, body, status.
-# `home` is a bucket with the record `log` at 1, `spare` an empty bucket, `worker` a token.
+# `home` is a bucket with the record `log` at 1, `spare` an empty bucket, `worker` a token. `{query}` is a query of the
+# caller's own on `log`, `{queries}` one on all of `home`, `{link}` a link of the administrator's to the record.
 CALLS = {
     "GET /api/v1/alive": ("GET", "/api/v1/alive", None, 200),
     "HEAD /api/v1/alive": ("HEAD", "/api/v1/alive", None, 200),
@@ -96,6 +98,53 @@ CALLS = {
     "GET /api/v1/b/{bucket_name}/{entry_name}": ("GET", "/api/v1/b/home/log?ts=1", None, 200),
     "HEAD /api/v1/b/{bucket_name}/{entry_name}": ("HEAD", "/api/v1/b/home/log?ts=1", None, 200),
     "POST /api/v1/b/{bucket_name}/{entry_name}": ("POST", "/api/v1/b/home/log?ts=2", "x", 200),
+    "PATCH /api/v1/b/{bucket_name}/{entry_name}": ("PATCH", "/api/v1/b/home/log?ts=1", None, 200),
+    "DELETE /api/v1/b/{bucket_name}/{entry_name}": ("DELETE", "/api/v1/b/home/log", None, 200),
+    "PUT /api/v1/b/{bucket_name}/{entry_name}": ("PUT", "/api/v1/b/home/log", "x", 404),
+    "PUT /api/v1/b/{bucket_name}/{entry_name}/rename": (
+        "PUT",
+        "/api/v1/b/home/log/rename",
+        '{"new_name": "moved"}',
+        200,
+    ),
+    "GET /api/v1/b/{bucket_name}/{entry_name}/q": ("GET", "/api/v1/b/home/log/q", None, 200),
+    "POST /api/v1/b/{bucket_name}/{entry_name}/q": (
+        "POST",
+        "/api/v1/b/home/log/q",
+        '{"query_type": "{query_type}", "start": 0}',
+        200,
+    ),
+    "DELETE /api/v1/b/{bucket_name}/{entry_name}/q": ("DELETE", "/api/v1/b/home/log/q?start=0", None, 200),
+    "GET /api/v1/b/{bucket_name}/{entry_name}/batch": (
+        "GET",
+        "/api/v1/b/home/log/batch?q={query}",
+        None,
+        200,
+    ),
+    "HEAD /api/v1/b/{bucket_name}/{entry_name}/batch": (
+        "HEAD",
+        "/api/v1/b/home/log/batch?q={query}",
+        None,
+        200,
+    ),
+    "POST /api/v1/b/{bucket_name}/{entry_name}/batch": ("POST", "/api/v1/b/home/log/batch", "x", 200),
+    "PATCH /api/v1/b/{bucket_name}/{entry_name}/batch": ("PATCH", "/api/v1/b/home/log/batch", None, 200),
+    "DELETE /api/v1/b/{bucket_name}/{entry_name}/batch": ("DELETE", "/api/v1/b/home/log/batch", None, 200),
+    "POST /api/v1/io/{bucket_name}/q": (
+        "POST",
+        "/api/v1/io/home/q",
+        '{"query_type": "{query_type}", "start": 0}',
+        200,
+    ),
+    "GET /api/v1/io/{bucket_name}/read": ("GET", "/api/v1/io/home/read", None, 200),
+    "HEAD /api/v1/io/{bucket_name}/read": ("HEAD", "/api/v1/io/home/read", None, 200),
+    "POST /api/v1/io/{bucket_name}/write": ("POST", "/api/v1/io/home/write", "x", 200),
+    "PATCH /api/v1/io/{bucket_name}/update": ("PATCH", "/api/v1/io/home/update", None, 200),
+    "DELETE /api/v1/io/{bucket_name}/remove": ("DELETE", "/api/v1/io/home/remove", None, 200),
+    # The bucket stands in the body; without it nobody gets further than that.
+    "POST /api/v1/links/{file_name}": ("POST", "/api/v1/links/log.bin", '{"bucket": 1}', 422),
+    "GET /api/v1/links/{file_name}": ("GET", "/api/v1/links/log.bin?ct={link}", None, 200),
+    "HEAD /api/v1/links/{file_name}": ("HEAD", "/api/v1/links/log.bin?ct={link}", None, 200),
     "GET /api/v1/replications": ("GET", "/api/v1/replications", None, 200),
     "HEAD /api/v1/replications": ("HEAD", "/api/v1/replications", None, 200),
     "GET /api/v1/lifecycles": ("GET", "/api/v1/lifecycles", None, 200),
@@ -103,6 +152,20 @@ CALLS = {
     "GET /metrics": ("GET", "/metrics", None, 200),
     "HEAD /metrics": ("HEAD", "/metrics", None, 200),
     "* /{path}": ("GET", "/api/v1/nowhere", None, 404),
+}
+
+# What those requests say in their headers.
+ONE_OF_SEVERAL = {"x-reduct-entries": "log", "x-reduct-start-ts": "1"}
+HEADERS = {
+    "PATCH /api/v1/b/{bucket_name}/{entry_name}": {"x-reduct-label-a": "b"},
+    "POST /api/v1/b/{bucket_name}/{entry_name}/batch": {"x-reduct-time-2": "1,"},
+    "PATCH /api/v1/b/{bucket_name}/{entry_name}/batch": {"x-reduct-time-1": "0,,a=b"},
+    "DELETE /api/v1/b/{bucket_name}/{entry_name}/batch": {"x-reduct-time-1": ""},
+    "GET /api/v1/io/{bucket_name}/read": {"x-reduct-query-id": "{queries}"},
+    "HEAD /api/v1/io/{bucket_name}/read": {"x-reduct-query-id": "{queries}"},
+    "POST /api/v1/io/{bucket_name}/write": {**ONE_OF_SEVERAL, "x-reduct-0-1": "1,"},
+    "PATCH /api/v1/io/{bucket_name}/update": {**ONE_OF_SEVERAL, "x-reduct-0-0": "0,,a=b"},
+    "DELETE /api/v1/io/{bucket_name}/remove": {**ONE_OF_SEVERAL, "x-reduct-0-0": ""},
 }
 
 # The contract, by hand: what each policy answers to each class of caller. None: the handler runs.
@@ -117,6 +180,9 @@ ANSWERS = {
     "authenticated": (NOBODY, STRANGER, None, None, None, None, None),
     "read {bucket_name}": (NOBODY, STRANGER, NO_READ, None, NO_READ, NO_READ, None),
     "write {bucket_name}": (NOBODY, STRANGER, NO_WRITE, NO_WRITE, None, NO_WRITE, None),
+    # What the body asks for decides further; here each caller asks for what it may.
+    "read or write {bucket_name}": (NOBODY, STRANGER, NO_READ, None, None, NO_READ, None),
+    "read by link in ct": (None, None, None, None, None, None, None),
     "read $metrics": (NOBODY, STRANGER, *[NO_METRICS] * 4, None),
     "full access": (NOBODY, STRANGER, NO_FULL, NO_FULL, NO_FULL, NO_FULL, None),
 }
@@ -138,9 +204,14 @@ async def client(tmp_path: Path) -> AsyncIterator[Client]:
 
 
 async def call(
-    client: Client, value: str | None, method: str, path: str, body: str | None = None
+    client: Client,
+    value: str | None,
+    method: str,
+    path: str,
+    body: str | None = None,
+    further: Mapping[str, str] = MappingProxyType({}),
 ) -> ClientResponse:
-    headers = {} if value is None else {"Authorization": f"Bearer {value}"}
+    headers = {**further} if value is None else {**further, "Authorization": f"Bearer {value}"}
     response = await client.request(method, path, data=body, headers=headers)
     await response.read()
     return response
@@ -163,6 +234,38 @@ async def prepare(client: Client, caller: str) -> str | None:
     return str((await made.json())["value"])
 
 
+async def begun(client: Client, value: str | None, path: str) -> int:
+    """The number of a query of the caller's own; of the administrator's where the caller may not query."""
+    for asking in (value, ROOT_VALUE):
+        response = await call(client, asking, "POST", path, '{"query_type": "QUERY"}')
+        if response.status == 200:
+            return int((await response.json())["id"])
+    raise AssertionError(await response.text())
+
+
+async def filled(client: Client, value: str | None, caller: str, text: str) -> str:
+    """A path, header or body with what it refers to."""
+    if "{query_type}" in text:
+        text = text.replace("{query_type}", "REMOVE" if caller == "writer" else "QUERY")
+    if "{query}" in text:
+        text = text.replace("{query}", str(await begun(client, value, "/api/v1/b/home/log/q")))
+    if "{queries}" in text:
+        text = text.replace("{queries}", str(await begun(client, value, "/api/v1/io/home/q")))
+    if "{link}" in text:
+        text = text.replace("{link}", (await make_link(client, ROOT_VALUE)).partition("?ct=")[2])
+    return text
+
+
+async def make_link(client: Client, value: str, bucket: str = "home") -> str:
+    body = (
+        f'{{"bucket": "{bucket}", "entry": "log", "record_entry": "log", "record_timestamp": 1, '
+        '"expire_at": 4102444800, "query": {"query_type": "QUERY"}}'
+    )
+    response = await call(client, value, "POST", "/api/v1/links/log.bin", body)
+    assert response.status == 200, await response.text()
+    return str((await response.json())["link"])
+
+
 async def state(client: Client) -> list[object]:
     """All that a refused request must leave as it was."""
     pages = [
@@ -172,7 +275,9 @@ async def state(client: Client) -> list[object]:
     contents = [await page.json() for page in pages]
     for token in [*contents[2]["tokens"], contents[3]]:
         del token["last_access"]
-    return contents
+    record = await call(client, ROOT_VALUE, "GET", "/api/v1/b/home/log?ts=1")
+    labels = [(name, text) for name, text in record.headers.items() if name.startswith("x-reduct")]
+    return [*contents, record.status, await record.read(), labels]
 
 
 def test_the_applications_own_table_is_the_reviewed_one(tmp_path: Path) -> None:
@@ -193,10 +298,15 @@ def test_the_matrix_is_complete() -> None:
 async def test_matrix(client: Client, route: Route, caller: str) -> None:
     """Each caller gets the contract's answer on each route, and a refused one changes nothing."""
     value = await prepare(client, caller)
-    before = await state(client)
     method, path, body, status = CALLS[str(route)]
+    path = await filled(client, value, caller, path)
+    body = None if body is None else await filled(client, value, caller, body)
+    headers = {
+        name: await filled(client, value, caller, text) for name, text in HEADERS.get(str(route), {}).items()
+    }
+    before = await state(client)
     expected = ANSWERS[route.policy][CALLERS.index(caller)]
-    response = await call(client, value, method, path, body)
+    response = await call(client, value, method, path, body, headers)
     assert response.headers["server"] == "ReductStore 1.21.0"
     assert response.headers["x-reduct-api"] == "1.21"
     if expected is None:
@@ -215,9 +325,21 @@ async def test_matrix(client: Client, route: Route, caller: str) -> None:
 async def test_a_stranger_cannot_tell_what_exists(client: Client) -> None:
     """Without a grant, the answer about a bucket that is not there is the one about a bucket that is."""
     value = await prepare(client, "no-grant")
-    for path in ("/api/v1/b/{}", "/api/v1/b/{}/log", "/api/v1/b/{}/log?ts=1"):
-        there = await call(client, value, "GET", path.format("home"))
-        missing = await call(client, value, "GET", path.format("missing"))
+    for method, path in (
+        ("GET", "/api/v1/b/{}"),
+        ("GET", "/api/v1/b/{}/log"),
+        ("GET", "/api/v1/b/{}/log?ts=1"),
+        ("GET", "/api/v1/b/{}/log?q=1"),
+        ("POST", "/api/v1/b/{}/log/q"),
+        ("GET", "/api/v1/b/{}/log/batch?q=1"),
+        ("DELETE", "/api/v1/b/{}/log"),
+        ("PUT", "/api/v1/b/{}/log/rename"),
+        ("POST", "/api/v1/io/{}/q"),
+        ("GET", "/api/v1/io/{}/read"),
+        ("POST", "/api/v1/io/{}/write"),
+    ):
+        there = await call(client, value, method, path.format("home"))
+        missing = await call(client, value, method, path.format("missing"))
         assert there.status == missing.status == 403
         assert there.headers["x-reduct-error"].replace("home", "missing") == missing.headers["x-reduct-error"]
 

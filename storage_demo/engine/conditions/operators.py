@@ -163,7 +163,7 @@ def _period_us(operation: Operation, moment: Moment) -> int:
     period_us = as_integer(value) if value.is_duration else as_float(value) * _US_PER_S
     if not 0 <= period_us < math.inf:
         raise ConditionError(f"$each_t must be at least 0 and finite, not '{excerpt(value.text)}'")
-    # 0.57 s is 570,000 us, whatever the nearest float says.
+    # 0.000249 s is 249 us, although the product of the floats is a little less.
     return round(period_us)
 
 

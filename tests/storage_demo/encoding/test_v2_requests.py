@@ -121,12 +121,13 @@ def test_what_a_record_takes_over_from_the_one_before(
 
 def test_each_entry_begins_afresh() -> None:
     """What is taken over follows the order of the server, not the times of the whole batch."""
-    headers = batch("a,b", r0_9="1,a/a,k=a", r1_0="2,b/b,k=b", r0_10="3", r1_20="4,,k=")
+    headers = batch("a,b,c", r0_9="1,a/a,k=a", r1_0="2,b/b,k=b", r0_10="3", r1_20="4,,k=,l=b", r2_30="5,")
     assert written(headers) == [
         ("a", 109, 1, "a/a", {"k": "a"}),
         ("a", 110, 3, "a/a", {"k": "a"}),
         ("b", 100, 2, "b/b", {"k": "b"}),
-        ("b", 120, 4, "b/b", {}),
+        ("b", 120, 4, "b/b", {"l": "b"}),
+        ("c", 130, 5, OCTETS, {}),
     ]
 
 
