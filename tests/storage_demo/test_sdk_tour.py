@@ -3,45 +3,21 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from reduct import BucketSettings, Client, QuotaType
-from reduct.bucket import Bucket
-from reduct.error import ReductError
+from reduct import BucketSettings, QuotaType
 from reduct.msg.token import Permissions
 
 from tests.servers import ROOT_VALUE, ServerProcess, serving
-
-# The server announces 1.17, and the SDK says at each call that it is a newer one.
-pytestmark = pytest.mark.filterwarnings("ignore:Warning. Server API version is too old:UserWarning")
+from tests.storage_demo.sdk.client import bucket_of, client, read, refused
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[ServerProcess]:
     with serving(tmp_path) as process:
         yield process
-
-
-def client(server: ServerProcess, value: str | None) -> Client:
-    return Client(server.url, api_token=value)
-
-
-def bucket_of(server: ServerProcess, value: str, name: str = "robots") -> Bucket:
-    """A bucket as a token sees it that may not ask for it."""
-    return Bucket(name, client(server, value)._http)
-
-
-async def refused(call: Awaitable[object], status: int, message: str) -> None:
-    with pytest.raises(ReductError) as error:
-        await call
-    assert (error.value.status_code, error.value.message) == (status, message)
-
-
-async def read(bucket: Bucket, entry: str, timestamp: int | None = None) -> bytes:
-    async with bucket.read(entry, timestamp=timestamp) as record:
-        return bytes(await record.read_all())
 
 
 async def test_narrow_tokens(server: ServerProcess) -> None:

@@ -1,0 +1,1 @@
+"""The official SDKs, unchanged, against real servers: Python's here, JavaScript's in node/."""
