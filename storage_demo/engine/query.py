@@ -30,6 +30,10 @@ class Query:
 
     def __init__(self, scan: Scan, bucket: str) -> None:
         self.scan = scan
+        self.read_count = 0
+        """Reads that are under way."""
+        self.read_at_seconds = 0.0
+        """When it was read last, by the clock of who keeps it."""
         self._bucket = bucket
         # A read whose caller was cancelled goes on in its thread, so reads take turns.
         self._turn = threading.Lock()
