@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from typing import Any
 
 import pytest
 
+from storage_demo.api.keys import ENGINE
+from storage_demo.engine import scan
 from tests.reductauth.web.conftest import Caller
 from tests.storage_demo.queried import ENTRY, ask, begin, found, put, refused, steps
 
@@ -254,6 +257,20 @@ async def test_a_ttl_that_is_over(home: Caller) -> None:
     await asyncio.sleep(1.05)
     for path in (f"{ENTRY}?q={query_id}", f"{ENTRY}/batch?q={query_id}"):
         assert refused(await home("GET", path)) == (404, EXPIRED.format(query_id))
+
+
+async def test_a_read_that_takes_longer_than_the_ttl(home: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A query is not left alone while the server looks for its next record."""
+    assert home.client.app is not None
+    queries = home.client.app[ENGINE].queries
+    looks = itertools.count()
+    monkeypatch.setattr(queries, "_clock", lambda: next(looks) * 0.5)
+    monkeypatch.setattr(scan, "MAX_EXAMINED", 1)
+    query_id = await begin(home, when={"$has": "none"}, ttl=2)
+    before = next(looks)
+    for _ in range(3):
+        assert (await home("GET", f"{ENTRY}/batch?q={query_id}")).status == 204
+    assert next(looks) > before + 4
 
 
 async def test_a_continuous_query(home: Caller) -> None:
