@@ -209,3 +209,21 @@ async def test_a_disk_that_fails_for_a_while(home: Caller, monkeypatch: pytest.M
     while (response := await home("GET", f"{ENTRY}/batch?q={query_id}")).status != 204:
         answers.append([name.rpartition("-")[2] for name, _ in record_headers(response)] or response.status)
     assert answers == [["1", "2"], 503, 503, ["3", "4", "5"]]
+
+
+async def test_a_content_that_ends_too_soon(home: Caller, tmp_path: Path) -> None:
+    """When the answer has begun there is no other way to say so than to end the connection."""
+    for number in (1, 2):
+        headers = {f"x-reduct-time-{number}": "7900000,"}
+        await home("POST", f"{ENTRY}/batch", io.BytesIO(bytes([number]) * 7_900_000), headers)
+    path = f"{ENTRY}/batch?q={await begin(home)}"
+    reader, writer = await asyncio.open_connection(home.client.host, home.client.port, limit=4_096)
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {home.value}\r\n\r\n".encode())
+    received = await reader.readuntil(b"\r\n\r\n")
+    assert b"content-length: 15800000\r\n" in received.lower()
+    os.truncate(content_file(tmp_path, b"\x02" * 7_900_000), 1_000)
+    async with asyncio.timeout(10):
+        content = await reader.read()
+    assert len(content) < 15_800_000
+    assert content.strip(b"\x01\x02") == b""
+    writer.close()

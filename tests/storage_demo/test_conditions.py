@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -255,3 +256,19 @@ async def test_the_order_of_the_document_is_kept(home: Caller) -> None:
         ('{"$each_n": 2, "$limit": 2}', [2, 4]),
     ):
         assert await numbers(home, json.loads(when)) == expected
+
+
+async def test_a_large_condition_holds_nobody_up(home: Caller) -> None:
+    """While some read queries whose condition takes long for every record, others are served."""
+    for first in range(100, 700, 100):
+        headers = {f"x-reduct-time-{ts * SECOND_US}": f"0,,n={ts}" for ts in range(first, first + 100)}
+        assert (await home("POST", f"{ENTRY}/batch", None, headers)).status == 200
+    when = {"$or": [{"&n": {"$eq": f"x{number}"}} for number in range(2_400)]}
+    queries = [await begin(home, when=when) for _ in range(4)]
+    reads = [asyncio.create_task(home("GET", f"{ENTRY}/batch?q={query_id}")) for query_id in queries]
+    await asyncio.sleep(0.2)
+    async with asyncio.timeout(4):
+        assert (await home("GET", f"{ENTRY}?ts={SECOND_US}")).status == 200
+    assert not all(read.done() for read in reads)
+    # What takes longer than 5 seconds is answered without records; the next read goes on.
+    assert {response.status for response in await asyncio.gather(*reads)} <= {200, 204}

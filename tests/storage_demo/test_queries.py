@@ -43,9 +43,7 @@ async def home(root: Caller) -> Caller:
         (0, 0, []),
     ],
 )
-async def test_start_and_stop(
-    home: Caller, start: int | None, stop: int | None, times_us: list[int]
-) -> None:
+async def test_start_and_stop(home: Caller, start: int | None, stop: int | None, times_us: list[int]) -> None:
     """`[start, stop)`, from the oldest to behind the latest without them; alike in a body and in parameters."""
     assert await found(home, start=start, stop=stop) == times_us
     given = {name: value for name, value in (("start", start), ("stop", stop)) if value is not None}
@@ -424,7 +422,10 @@ async def test_headers_of_every_answer(home: Caller) -> None:
         assert response.headers["server"] == "ReductStore 1.21.0"
         assert response.headers["x-reduct-api"] == "1.21"
         assert response.headers["access-control-expose-headers"] == "*"
-        assert response.headers["vary"] == "origin, access-control-request-method, access-control-request-headers"
+        assert (
+            response.headers["vary"]
+            == "origin, access-control-request-method, access-control-request-headers"
+        )
         content = await response.read()
         if status >= 400:
             assert response.headers["content-type"] == "application/json"
