@@ -37,7 +37,7 @@ async def begin(caller: Caller, entry: str = ENTRY, /, **fields: Any) -> int:
 
 async def steps(caller: Caller, query_id: int, entry: str = ENTRY) -> list[int]:
     """Read a query record by record to its end; return the times."""
-    times_us = []
+    times_us: list[int] = []
     while True:
         response = await caller("GET", f"{entry}?q={query_id}")
         if response.status == 204:

@@ -38,7 +38,7 @@ async def fill(caller: Caller, contents: list[bytes], first_us: int = 1) -> None
 
 async def read_all(caller: Caller, query_id: int) -> list[tuple[int, str]]:
     """Read a query to its end; return for each batch how many records it had, and what it said of the end."""
-    batches = []
+    batches: list[tuple[int, str]] = []
     while True:
         response = await caller("GET", f"{ENTRY}/batch?q={query_id}")
         if response.status == 204:

@@ -358,7 +358,7 @@ async def test_many_reads_at_once(home: Caller) -> None:
     query_id = await begin(home, start=100)
 
     async def read() -> list[int]:
-        times_us = []
+        times_us: list[int] = []
         while True:
             response = await home("GET", f"{ENTRY}?q={query_id}")
             if response.status == 204:
@@ -367,7 +367,7 @@ async def test_many_reads_at_once(home: Caller) -> None:
             assert await response.text() == f"at {times_us[-1]}"
 
     shares = await asyncio.gather(*(read() for _ in range(8)))
-    assert sorted(sum(shares, [])) == list(range(100, 140))
+    assert sorted(itertools.chain(*shares)) == list(range(100, 140))
     assert all(share == sorted(share) for share in shares)
 
 
