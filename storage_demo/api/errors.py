@@ -48,6 +48,8 @@ async def engine_errors(request: web.Request, handler: Handler) -> web.StreamRes
     try:
         return await handler(request)
     except EngineError as error:
+        if request.writer.output_size > 0:
+            raise  # the answer has begun: another one would be taken for its content, so the connection ends
         status = status_of(error)
         if status >= 500:
             _logger.error("storage failed method=%s path=%s error=%s", request.method, request.path, error)  # noqa: TRY400

@@ -108,3 +108,5 @@ async def read_one(request: web.Request, query: Query) -> RecordBatch:
         batch = await request.app[ENGINE].queries.read(query, OneRecord(), with_contents=is_get)
         if batch.records or batch.is_last:
             return batch
+        if request.transport is None or request.transport.is_closing():
+            raise ConnectionResetError("the client went away; nobody waits for the record")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from typing import TYPE_CHECKING
 
-from storage_demo.engine.errors import ConditionError, ReferenceNotFoundError
+from storage_demo.engine.errors import (
+    ConditionError,
+    ContentDamagedError,
+    ReferenceNotFoundError,
+    StorageError,
+)
 from storage_demo.engine.opening import damaged
 from storage_demo.engine.queries import entry_of_id, stored_record
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator
 
     from storage_demo.engine.batch import BatchRule, RecordBatch
@@ -25,6 +30,10 @@ class Query:
 
     def __init__(self, scan: Scan, bucket: str) -> None:
         self.scan = scan
+        self.read_count = 0
+        """Reads that are under way."""
+        self.read_at_seconds = 0.0
+        """When it was read last, by the clock of who keeps it."""
         self._bucket = bucket
         # A read whose caller was cancelled goes on in its thread, so reads take turns.
         self._turn = threading.Lock()
@@ -41,38 +50,50 @@ class Query:
     ) -> bool:
         """Put the next records into *batch*, inside a transaction of the caller; without *opener* no contents.
 
-        Returns whether the batch is complete; if not, there is more to look through. Raises what `Scan.slice`
-        raises, again with every read, and `ContentDamagedError`, after which the query goes on.
+        Returns whether the batch is complete; if not, there is more to look through. A batch that has records is
+        completed by what fails behind them, which is raised by the next read: what `Scan.slice` raises, then with
+        every read; `ContentDamagedError`, after which the query goes on behind the record; and other `StorageError`,
+        after which it tries again.
         """
         with self._turn:
             if self._failure is not None and not batch.records:
                 raise self._failure
             try:
-                is_complete = self._fill(connection, batch, rule, opener)
+                return self._fill(connection, batch, rule, opener)
             except (ConditionError, ReferenceNotFoundError) as error:
                 self._failure = error
                 if not batch.records:
                     raise
-                return True
-            return is_complete
+            except ContentDamagedError:
+                if not batch.records:
+                    self._held = self._missing = None
+                    raise
+            except (StorageError, sqlite3.Error):
+                if not batch.records:
+                    raise
+            return True
 
     def _fill(
         self, connection: sqlite3.Connection, batch: RecordBatch, rule: BatchRule, opener: RecordOpener | None
     ) -> bool:
         for key in self._keys(connection):
+            # Whatever fails, the next read begins with it: until it is in a batch, or known to be gone.
+            self._held = key
             stored = self._look_up(connection, key)
             if stored is None:
+                self._held = None
                 continue
             if not rule.fits(stored.record):
-                self._held = key
                 return True
             if opener is not None:
                 reader = opener.open(stored)
                 if reader is None:
-                    return self._wait_for_missing(key, stored, batch)
+                    self._wait_for_missing(key, stored)
+                    return False
                 batch.readers.append(reader)
             rule.add(stored.record)
             batch.records.append(stored.record)
+            self._held = None
             if rule.is_full:
                 return True
         batch.is_last = self.scan.is_at_end
@@ -84,14 +105,11 @@ class Query:
             yield held
         yield from self.scan.slice(connection)
 
-    def _wait_for_missing(self, key: RecordKey, stored: StoredRecord, batch: RecordBatch) -> bool:
+    def _wait_for_missing(self, key: RecordKey, stored: StoredRecord) -> None:
         """Look again in the next snapshot: a file that is gone was removed with its record, or lost."""
-        is_lost = key == self._missing
-        if is_lost and not batch.records:
-            self._missing = None
+        if key == self._missing:
             raise damaged(stored)
-        self._held = self._missing = key
-        return is_lost
+        self._missing = key
 
     def _look_up(self, connection: sqlite3.Connection, key: RecordKey) -> StoredRecord | None:
         entry = entry_of_id(connection, key.entry_id)

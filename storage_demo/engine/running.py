@@ -39,10 +39,10 @@ class _Waiting:
     query: Query
     ttl_seconds: int
     weight_bytes: int
-    read_at_seconds: float
 
     def is_over(self, now_seconds: float) -> bool:
-        return now_seconds - self.read_at_seconds >= self.ttl_seconds
+        query = self.query
+        return not query.read_count and now_seconds - query.read_at_seconds >= self.ttl_seconds
 
 
 class RunningQueries:
@@ -82,11 +82,11 @@ class RunningQueries:
             return Query(begin_scan(connection, bucket_id, bucket, selection), bucket)
 
         query = await self._lookups.run(partial(self._database.read, look))
-        now_seconds = self._clock()
+        query.read_at_seconds = now_seconds = self._clock()
         self._sweep(now_seconds)
         query_id = self.claim_id()
         waiting = self._waiting.setdefault(owner, {})
-        waiting[query_id] = _Waiting(query, ttl_seconds, max(weight_bytes, _LEAST_WEIGHT_BYTES), now_seconds)
+        waiting[query_id] = _Waiting(query, ttl_seconds, max(weight_bytes, _LEAST_WEIGHT_BYTES))
         _drop_oldest(waiting)
         return query_id
 
@@ -118,6 +118,8 @@ class RunningQueries:
         def fill(connection: sqlite3.Connection) -> bool:
             return query.fill(connection, batch, rule, opener)
 
+        # Looking for the next record may take longer than the query may be left alone.
+        query.read_count += 1
         try:
             while not await self._lookups.run(partial(self._database.read, fill)):
                 if self._clock() > deadline_seconds:
@@ -125,6 +127,9 @@ class RunningQueries:
         except BaseException:
             batch.close()
             raise
+        finally:
+            query.read_count -= 1
+            query.read_at_seconds = self._clock()
         return batch
 
     async def pick(self, bucket: str, selection: Selection, entry: str, timestamp_us: int) -> RecordReader:
@@ -156,7 +161,7 @@ class RunningQueries:
         now_seconds = self._clock()
         if waiting is None or waiting.is_over(now_seconds):
             return None
-        waiting.read_at_seconds = now_seconds
+        waiting.query.read_at_seconds = now_seconds
         of_owner[query_id] = waiting
         return waiting.query
 

@@ -43,7 +43,11 @@ if TYPE_CHECKING:
 MAX_EXAMINED = 2_000
 """Records that one slice looks at, at most: a few milliseconds, if their condition is simple."""
 
-_SLICE_SECONDS = 0.05
+MAX_SLICE_SECONDS = 0.02
+"""After which a slice ends as well: a condition may be so large that one record takes milliseconds.
+
+Other lookups wait behind the slices of those who were faster.
+"""
 
 _MAX_ROWS_PER_READ = 128
 
@@ -87,7 +91,7 @@ class Scan:
         self._is_selected: dict[tuple[int, str], bool] = {}
 
     def slice(self, connection: sqlite3.Connection) -> Iterator[RecordKey]:
-        """Yield the next records that fit, having looked at `MAX_EXAMINED` at most, and for no more than a moment.
+        """Yield the next records that fit, having looked at `MAX_EXAMINED`, or for `MAX_SLICE_SECONDS`, at most.
 
         Whoever stops early goes on behind the last one that it took. Raises `BucketNotFoundError` if the bucket
         was removed, and with `Selection.is_strict` `ConditionError` and `ReferenceNotFoundError`.
@@ -97,14 +101,16 @@ class Scan:
         self.is_at_end = False
         streams = [self._stream(connection, entry) for entry in self._entries(connection)]
         candidates = heapq.merge(*streams, key=attrgetter("order"))
-        deadline_seconds = time.monotonic() + _SLICE_SECONDS
+        over_at_seconds: float | None = None
         for examined, candidate in enumerate(candidates, 1):
+            if over_at_seconds is None:  # without the time that many entries take to be begun
+                over_at_seconds = time.monotonic() + MAX_SLICE_SECONDS
             key = candidate.key
             if key.entry_id not in self._ended:
                 self._examined_us[key.entry_id] = key.timestamp_us
                 if self._fits(candidate):
                     yield key
-            if examined == MAX_EXAMINED or time.monotonic() > deadline_seconds:
+            if examined == MAX_EXAMINED or time.monotonic() > over_at_seconds:
                 return
         self.is_at_end = True
 
