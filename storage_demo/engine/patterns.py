@@ -53,7 +53,9 @@ class EntryPatterns:
             raise InvalidError(f"At most {MAX_PATTERNS} entries can be named in a query, got {len(given)}")
         included = [pattern for pattern in given if not pattern.startswith(_EXCLUSION)]
         return cls(
-            names=frozenset(pattern for pattern in included if _WILDCARD not in pattern),
+            names=frozenset(
+                pattern.removeprefix(_SEPARATOR) for pattern in included if _WILDCARD not in pattern
+            ),
             wildcards=tuple(pattern for pattern in included if _WILDCARD in pattern),
             excluded=tuple(pattern[1:] for pattern in given if pattern.startswith(_EXCLUSION)),
         )
