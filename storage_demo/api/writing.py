@@ -38,13 +38,15 @@ async def store_records(request: web.Request, records: Sequence[tuple[str, NewRe
     await let_client_send(request)
     refusals: Refusals = [None] * len(records)
     commits: list[asyncio.Task[None]] = []
+    previous: RecordWriter | None = None
     try:
         for position, (entry, record) in enumerate(records):
             writer = await _receive(request, entry, record, refusals, position)
             if writer is None:
                 continue
-            commit = asyncio.create_task(_commit(writer, refusals, position))
+            commit = asyncio.create_task(_commit(writer, previous, refusals, position))
             commits.append(commit)
+            previous = writer
             if is_meta_entry(entry):
                 await commit  # of two with one key, the later one stays
         if await request.content.read(1):
@@ -95,10 +97,13 @@ async def _write(
     return writer
 
 
-async def _commit(writer: RecordWriter, refusals: Refusals, position: int) -> None:
+async def _commit(
+    writer: RecordWriter, previous: RecordWriter | None, refusals: Refusals, position: int
+) -> None:
     async with writer:
         try:
-            await writer.commit()
+            # Sizes and blocks depend on the order.
+            await writer.commit(after=previous)
         except EngineError as refusal:
             refusals[position] = refusal
 

@@ -85,13 +85,18 @@ class Database:
             finally:
                 connection.execute("ROLLBACK")
 
-    def change(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+    def change(
+        self, work: Callable[[sqlite3.Connection], Result], has_its_place: threading.Event | None = None
+    ) -> Result:
         """Return ``work(connection)``, run in the writer thread, once it is committed and durable.
 
-        If *work* raises, nothing of it is kept. Raises what *work* raises, and `StorageError`.
+        Changes are made in the order of their calls; *has_its_place* is set when those that begin from now on come
+        after this one. If *work* raises, nothing of it is kept. Raises what *work* raises, and `StorageError`.
         """
         change = _Change(work, Future[Result]())
         self._changes.put(change)
+        if has_its_place is not None:
+            has_its_place.set()
         return change.outcome.result()
 
     def _connect(self) -> sqlite3.Connection:

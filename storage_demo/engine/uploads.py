@@ -10,6 +10,8 @@ from storage_demo.engine.record_changes import NewRecord, insert_record
 from storage_demo.engine.writer import RecordWriter
 
 if TYPE_CHECKING:
+    import threading
+
     from storage_demo.engine.contents import ContentFolder
     from storage_demo.engine.database import Database
     from storage_demo.engine.records import Record
@@ -32,9 +34,9 @@ class Uploads:
             raise RecordExistsError(record.timestamp_us)
         return writer
 
-    def insert(self, new: NewRecord) -> None:
+    def insert(self, new: NewRecord, has_its_place: threading.Event) -> None:
         """Make the record durable. Raises what `insert_record` raises, and `StorageError`."""
-        evicted_files = self._database.change(partial(insert_record, new=new))
+        evicted_files = self._database.change(partial(insert_record, new=new), has_its_place)
         self._contents.remove(evicted_files)
 
     def release(self, bucket_id: int, record: Record) -> None:

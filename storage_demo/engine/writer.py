@@ -23,8 +23,11 @@ _BUFFER_BYTES = 512 * 1024
 class UploadTarget(Protocol):
     """Where an upload ends. Both are called once at most, in a worker thread."""
 
-    def insert(self, new: NewRecord) -> None:
-        """Make the record durable, or raise and keep nothing of it."""
+    def insert(self, new: NewRecord, has_its_place: threading.Event) -> None:
+        """Make the record durable, or raise and keep nothing of it.
+
+        The event is set as soon as whatever is inserted from then on comes after this record.
+        """
 
     def release(self, bucket_id: int, record: Record) -> None:
         """Take note that the upload is over, whatever became of it."""
@@ -52,6 +55,7 @@ class RecordWriter:
         self._draft: ContentDraft | None = None
         self._is_broken = False
         self._is_over = False
+        self._has_its_place = threading.Event()
 
     async def __aenter__(self) -> Self:
         return self
@@ -85,15 +89,17 @@ class RecordWriter:
             await self._workers.run(lambda: self._append(data))
             self._is_broken = False
 
-    async def commit(self) -> None:
+    async def commit(self, after: RecordWriter | None = None) -> None:
         """Return when the record is durable.
 
+        With *after*, whose commit was called before, records are stored as if they had been written one after the
+        other, and still share one sync of the disk.
         A caller that is cancelled meanwhile leaves the outcome open: stored completely or not at all.
         Raises `LengthMismatchError` if bytes are missing, `NotFoundError` if the bucket was removed
         meanwhile, `AlreadyExistsError` and `QuotaError` if another upload was faster, `UploadOverError`
         after the end, `StorageError`. After an error nothing is stored and the timestamp is free.
         """
-        await self._workers.run(self._finish)
+        await self._workers.run(lambda: self._finish(after))
 
     def abort(self) -> None:
         """End the upload without a trace, unless it is over. Blocks; any thread may call it."""
@@ -101,13 +107,18 @@ class RecordWriter:
             if not self._is_over:
                 self._end()
 
+    def wait_for_its_place(self) -> None:
+        """Return when the upload is over, or what is inserted from now on comes after it. Blocks."""
+        # It was queued for the threads before whoever waits, so one of them is at it: this ends.
+        self._has_its_place.wait()
+
     def _append(self, data: bytearray) -> None:
         with self._turn, storage_faults():
             if self._is_over:
                 raise UploadOverError
             self._write_out(data)
 
-    def _finish(self) -> None:
+    def _finish(self, after: RecordWriter | None) -> None:
         with self._turn:
             if self._is_over:
                 raise UploadOverError
@@ -118,7 +129,9 @@ class RecordWriter:
                     raise UploadOverError
                 with storage_faults():
                     new = self._complete()
-                self._target.insert(new)
+                if after is not None:
+                    after.wait_for_its_place()
+                self._target.insert(new, self._has_its_place)
                 self._draft = None
             finally:
                 self._end()
@@ -139,6 +152,7 @@ class RecordWriter:
 
     def _end(self) -> None:
         self._is_over = True
+        self._has_its_place.set()
         self._buffer = bytearray()
         if self._draft is not None:
             self._draft.discard()
