@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Entry, time, labels, content. Schema 1 took any record in a system entry, with a key twice or without one.
-RECORDS = (
+RECORDS: tuple[tuple[str, int, dict[str, str], bytes], ...] = (
     ("cam", 1, {"key": "ordinary"}, b"12345678"),
     ("cam/$meta", 1, {"key": "one"}, b"old"),
     ("cam/$meta", 2, {"key": "one", "other": "x"}, b"newer"),
@@ -61,7 +61,7 @@ async def attached(engine: Engine) -> list[tuple[int, dict[str, str]]]:
     selection = Selection(patterns=EntryPatterns.parse(["cam/$meta"]))
     query_id = await engine.queries.begin("b", selection, owner="", ttl_seconds=60)
     query = await engine.queries.find(query_id, "b", None, owner="")
-    found = []
+    found: list[tuple[int, dict[str, str]]] = []
     while True:
         async with await engine.queries.read(query, OneRecord(), with_contents=False) as batch:
             if not batch.records:
