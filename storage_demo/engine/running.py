@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from storage_demo.engine.selection import Selection
     from storage_demo.engine.workers import Workers
 
-MAX_WEIGHT_BYTES = 16 * 1024 * 1024
+MAX_WEIGHT_BYTES = 64 * 1024 * 1024
 """What the waiting queries of one owner may weigh together; beyond that the one that was not read for longest goes."""
 
 _LEAST_WEIGHT_BYTES = 4 * 1024
@@ -86,7 +86,8 @@ class RunningQueries:
         self._sweep(now_seconds)
         query_id = self.claim_id()
         waiting = self._waiting.setdefault(owner, {})
-        waiting[query_id] = _Waiting(query, ttl_seconds, max(weight_bytes, _LEAST_WEIGHT_BYTES))
+        weight_bytes = max(weight_bytes + query.scan.weight_bytes, _LEAST_WEIGHT_BYTES)
+        waiting[query_id] = _Waiting(query, ttl_seconds, weight_bytes)
         _drop_oldest(waiting)
         return query_id
 

@@ -49,6 +49,9 @@ MAX_SLICE_SECONDS = 0.02
 Other lookups wait behind the slices of those who were faster.
 """
 
+BYTES_PER_ENTRY = 300
+"""What a pass remembers of one entry between two slices, about."""
+
 _MAX_ROWS_PER_READ = 128
 
 
@@ -73,11 +76,20 @@ class Scan:
     """How far one pass has come. One thread at a time may use it."""
 
     def __init__(
-        self, bucket: str, bucket_id: int, selection: Selection, entry_id: int | None, last_us: int
+        self,
+        bucket: str,
+        bucket_id: int,
+        selection: Selection,
+        *,
+        entry_id: int | None,
+        entry_count: int,
+        last_us: int,
     ) -> None:
         """Use `begin_scan`. *entry_id* is that of the one entry, if it is about one."""
         self.bucket_id = bucket_id
         self.entry_id = entry_id
+        self.weight_bytes = entry_count * BYTES_PER_ENTRY
+        """About what it takes in memory, by the entries that there were at its beginning."""
         self.is_continuous = selection.is_continuous
         self.is_at_end = False
         """Whether the last slice met the end: for a continuous pass, the end of what there is by now."""
@@ -178,12 +190,13 @@ def begin_scan(connection: sqlite3.Connection, bucket_id: int, bucket: str, sele
 
     Raises `EntryNotFoundError`, and `InvalidError` if one entry is asked for from a time on that is after the end.
     """
+    entry_id = None
     if selection.entry is not None:
-        entries = [find_entry(connection, bucket_id, bucket, selection.entry)]
+        listed = entries = [find_entry(connection, bucket_id, bucket, selection.entry)]
+        entry_id = entries[0].id
     else:
-        entries = [
-            entry for entry in list_entries(connection, bucket_id) if selection.patterns.select(entry.name)
-        ]
+        listed = list_entries(connection, bucket_id)
+        entries = [entry for entry in listed if selection.patterns.select(entry.name)]
     last_us = _last_us(connection, entries, selection)
     if (
         selection.entry is not None
@@ -191,7 +204,7 @@ def begin_scan(connection: sqlite3.Connection, bucket_id: int, bucket: str, sele
         and (selection.start_us or 0) > last_us + 1
     ):
         raise InvalidError("Start time must be before stop time")
-    return Scan(bucket, bucket_id, selection, entries[0].id if selection.entry is not None else None, last_us)
+    return Scan(bucket, bucket_id, selection, entry_id=entry_id, entry_count=len(listed), last_us=last_us)
 
 
 def _last_us(connection: sqlite3.Connection, entries: list[EntryRow], selection: Selection) -> int:

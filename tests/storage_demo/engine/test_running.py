@@ -18,9 +18,11 @@ from storage_demo.engine import (
     Selection,
 )
 from storage_demo.engine.running import MAX_WEIGHT_BYTES, RunningQueries
+from storage_demo.engine.scan import BYTES_PER_ENTRY
 from tests.storage_demo.engine.transfers import put
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import AsyncIterator
     from pathlib import Path
 
@@ -151,7 +153,7 @@ async def test_places(queries: RunningQueries) -> None:
 
 async def test_the_weight_of_one_owner(queries: RunningQueries) -> None:
     """When it is too much, the queries that were not used for longest go; the newest stays, however heavy."""
-    half = MAX_WEIGHT_BYTES // 2
+    half = MAX_WEIGHT_BYTES // 2 - BYTES_PER_ENTRY
     first, second = [await begin(queries, weight_bytes=half) for _ in range(2)]
     of_another = await begin(queries, owner="you", weight_bytes=half)
     assert await is_there(queries, first)
@@ -175,6 +177,21 @@ async def test_how_many_light_ones(queries: RunningQueries) -> None:
     assert not await is_there(queries, ids[0])
     assert await is_there(queries, ids[1])
     assert await is_there(queries, last)
+
+
+async def test_a_bucket_of_many_entries(stored: Engine, queries: RunningQueries) -> None:
+    """A query remembers how far it came in each, which counts: for one about all of them, not for one about one."""
+
+    def fill(connection: sqlite3.Connection) -> None:
+        names = [(f"e{number}",) for number in range(5_000)]
+        connection.executemany("INSERT INTO entries (bucket_id, name, is_meta) VALUES (1, ?, 0)", names)
+
+    await stored._change(fill)
+    most = MAX_WEIGHT_BYTES // (5_001 * BYTES_PER_ENTRY)
+    of_all = [await begin(queries) for _ in range(most + 1)]
+    assert [await is_there(queries, query_id) for query_id in of_all] == [False, *[True] * most]
+    of_one = [await begin(queries, Selection(entry="e"), owner="you") for _ in range(100)]
+    assert len(queries._waiting["you"]) == len(of_one)
 
 
 async def test_reads_take_turns(queries: RunningQueries) -> None:
