@@ -7,6 +7,7 @@ takes 4 + the bytes of name and value + 2 (see `engine/test_sizes.py` for the fo
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
@@ -167,6 +168,22 @@ async def test_a_batch_is_stored_in_its_order(
     first = first_bytes + 2 + 2 + number_bytes + 26
     others = 20 * (1 + 2 + 2 + 2 * number_bytes + 26)
     assert await entry_counts(home, "e") == (first + others, 21, 1, S, 21 * S)
+
+
+async def test_many_batches_at_once(home: Caller) -> None:
+    """More of them, with more large records, than there are threads: none waits for ever, each keeps its order."""
+    names = [f"x-reduct-time-{second * S}" for second in range(1, 11)]
+    headers = dict.fromkeys(names, "70000,")
+    body = bytes(700_000)
+    async with asyncio.timeout(60):
+        answers = await asyncio.gather(
+            *(home("POST", f"/api/v1/b/home/e{number}/batch", body, headers) for number in range(20))
+        )
+    assert {answer.status for answer in answers} == {200}
+    # 70000 takes three bytes in base 128, as do all the other begins and ends
+    expected = 70_000 + 2 + 2 + 4 + 26 + 9 * (70_000 + 2 + 2 + 4 + 4 + 26)
+    for number in range(20):
+        assert await entry_counts(home, f"e{number}") == (expected, 10, 1, S, 10 * S)
 
 
 async def test_entries_move_and_go(home: Caller) -> None:
