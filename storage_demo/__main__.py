@@ -14,6 +14,7 @@ from reductauth import ConfigurationError
 from reductauth.configuration import Configuration
 from storage_demo import logs
 from storage_demo.app import build_app
+from storage_demo.limits import allow_open_files
 from storage_demo.settings import LogLevel, ServerSettings
 from storage_demo.tls import tls_context
 
@@ -40,6 +41,7 @@ def main(config_file: Path | None) -> None:
             logging.getLogger("storage_demo").critical("can't start: %s", fault)
         sys.exit(1)
     logs.configure(settings.log_level)
+    allow_open_files()
     app = build_app(settings, configuration)
     reductauth.web.run(app, host=settings.host, port=settings.port, ssl_context=ssl_context)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 
 from aiohttp import web
@@ -11,13 +12,22 @@ from reductauth.web import let_client_send
 from storage_demo.api.keys import ENGINE
 from storage_demo.api.parameters import announced_bytes, bucket_name
 from storage_demo.encoding.items import NewRecord
-from storage_demo.engine import EngineError, InvalidError, LengthMismatchError, RecordWriter, is_meta_entry
+from storage_demo.engine import (
+    EngineError,
+    InvalidError,
+    LengthMismatchError,
+    RecordWriter,
+    StorageError,
+    is_meta_entry,
+)
 
 __all__ = ["check_length", "store_records"]
 
 _CHUNK_BYTES = 256 * 1024
 
 Refusals = list[EngineError | None]
+
+_logger = logging.getLogger("storage_demo.api")
 
 
 def check_length(request: web.Request, records: Sequence[NewRecord]) -> None:
@@ -55,6 +65,8 @@ async def store_records(request: web.Request, records: Sequence[tuple[str, NewRe
     finally:
         # They wait together: records that are committed at the same time share one sync of the disk.
         await asyncio.gather(*commits)
+    for failure in [refusal for refusal in refusals if isinstance(refusal, StorageError)][:1]:
+        _logger.error("storage failed in a batch path=%s error=%s", request.path, failure)
     return refusals
 
 

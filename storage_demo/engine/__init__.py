@@ -14,9 +14,9 @@ It can be used without the server::
 Files, lower ones import from higher ones only: ``errors``, ``faults``, ``integers``, ``names``,
 ``settings``, ``records``, ``info``, ``conditions``, ``patterns``, ``attachments``, ``selection`` are values and
 rules; ``folders``, ``lock``, ``schema``, ``database``, ``contents``, ``workers`` are the disk and the threads;
-``queries``, ``blocks``, ``erasure``, ``quota``, ``bucket_changes``, ``entry_changes``, ``record_changes`` are
-the work on the index; ``writer``, ``uploads``, ``reader``, ``opening`` are transfers; ``scan``, ``batch``,
-``query``, ``running``, ``removal`` are queries; ``engine`` puts them together.
+``queries``, ``blocks``, ``erasure``, ``quota``, ``bucket_changes``, ``entry_changes``, ``scan``, ``record_changes``
+are the work on the index; ``writer``, ``uploads``, ``reader``, ``opening`` are transfers; ``batch``, ``query``,
+``running``, ``removal`` are queries; ``engine`` puts them together.
 """
 
 from __future__ import annotations

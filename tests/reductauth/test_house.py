@@ -122,9 +122,12 @@ ENGINE = [
         *("errors", "faults", "integers", "names", "settings", "records", "info"),
         *(f"conditions.{name}" for name in ("excerpt", "numbers", "values", "casts", "expressions")),
         *("conditions.operators", "conditions.evaluation", "conditions.parser", "conditions"),
+        *("patterns", "attachments", "selection"),
         *("folders", "lock", "schema", "database", "contents", "workers"),
-        *("queries", "blocks", "quota", "changes"),
-        *("writer", "uploads", "reader", "engine"),
+        *("queries", "blocks", "erasure", "quota", "bucket_changes", "entry_changes"),
+        # What is found is removed by its key, so keys are known to the changes of records.
+        *("scan", "record_changes", "writer", "uploads", "reader", "opening"),
+        *("batch", "query", "running", "removal", "engine"),
     )
 ]
 ENGINE.append("storage_demo.engine")
@@ -137,7 +140,7 @@ FLOORS = [
     {"storage_demo.encoding"},
     {"storage_demo.provisioning"},
     {"storage_demo.settings"},
-    {"storage_demo.logs", "storage_demo.tls"},
+    {"storage_demo.limits", "storage_demo.logs", "storage_demo.tls"},
     {"storage_demo.api"},
     {"storage_demo.app"},
     {"storage_demo.__main__"},
