@@ -107,7 +107,7 @@ async def test_a_changed_column(serve: Serve, tmp_path: Path, column: str, wishe
         if cache == "warm":
             await move_counter(root)
         answer = await holder("GET", "/api/v1/me")
-        assert (answer.status, answer.headers["x-reduct-error"]) == (401, "Invalid token")
+        assert (answer.status, answer.headers.get("x-reduct-error")) == (401, "Invalid token")
         name = wished if column == "name" else "holder"
         told = await fault(root, name)
         assert told is not None
@@ -329,7 +329,8 @@ async def test_no_change_makes_it_good(serve: Serve, tmp_path: Path, now: Now) -
             ("/rotate", "POST", None, "rotate"),
         ):
             answer = await root(method, f"/api/v1/tokens/holder{path}", body)
-            assert (answer.status, answer.headers["x-reduct-error"]) == (409, CONFLICT.format(verb=verb))
+            told = answer.headers.get("x-reduct-error")
+            assert (answer.status, told) == (409, CONFLICT.format(verb=verb))
         holder = holder.using((await fresh.json())["value"])
         now.pass_seconds(61)
     async with serve() as root:
