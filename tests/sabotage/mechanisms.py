@@ -297,7 +297,7 @@ def _write(change: Callable[[list[Any]], None]) -> None:
     _put(Trail, "write", writing)
 
 
-@noticed_by(f"{AUDIT}test_a_change", f"{AUDIT}test_a_token_that_ends_itself")
+@noticed_by(f"{AUDIT}test_a_change", f"{AUDIT}test_buckets")
 def entries_do_not_say_who() -> None:
     """Everything was done by the environment."""
 
