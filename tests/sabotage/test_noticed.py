@@ -15,8 +15,8 @@ from tests.sabotage.verdicts import WRONG_ANSWER
 ROOT = Path(__file__).parents[2]
 
 
-def verdicts(folder: Path, name: str, tests: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Run the tests without the mechanism (with all of them, for no name); return each function with a verdict."""
+def verdicts(folder: Path, name: str, tests: tuple[str, ...]) -> tuple[list[tuple[str, str]], str]:
+    """Run the tests without the mechanism (with all of them, for no name): a verdict on each, and what was printed."""
     found = folder / "verdicts"
     done = subprocess.run(
         [
@@ -37,9 +37,8 @@ def verdicts(folder: Path, name: str, tests: tuple[str, ...]) -> list[tuple[str,
     )
     assert done.returncode in {0, 1}, done.stdout  # else the tests did not run
     assert "mechanisms.py" not in done.stdout, done.stdout  # the sabotage itself fell over
-    print(done.stdout[-20_000:])  # noqa: T201 - shown when a mechanism is not missed
     lines = [line.partition("\t") for line in found.read_text("utf-8").splitlines()]
-    return [(function, verdict.strip("'\"")) for function, _, verdict in lines]
+    return [(function, verdict.strip("'\"")) for function, _, verdict in lines], done.stdout
 
 
 def test_each_test_is_there() -> None:
@@ -57,9 +56,9 @@ def test_noticed(request: pytest.FixtureRequest, tmp_path: Path, name: str) -> N
     if not request.config.getoption("sabotage"):
         pytest.skip("runs with --sabotage")
     tests = SABOTAGES[name].tests
-    found = verdicts(tmp_path, name, tests)
+    found, printed = verdicts(tmp_path, name, tests)
     noticed = {function for function, verdict in found if verdict == WRONG_ANSWER}
-    assert noticed == {test.partition("[")[0] for test in tests}
+    assert noticed == {test.partition("[")[0] for test in tests}, printed
 
 
 def test_nothing_is_noticed_without_sabotage(request: pytest.FixtureRequest, tmp_path: Path) -> None:
@@ -67,4 +66,5 @@ def test_nothing_is_noticed_without_sabotage(request: pytest.FixtureRequest, tmp
     if not request.config.getoption("sabotage"):
         pytest.skip("runs with --sabotage")
     tests = sorted({test for sabotage in SABOTAGES.values() for test in sabotage.tests})
-    assert {verdict for _, verdict in verdicts(tmp_path, "", tuple(tests))} == {"as expected"}
+    found, printed = verdicts(tmp_path, "", tuple(tests))
+    assert {verdict for _, verdict in found} == {"as expected"}, printed
