@@ -49,6 +49,7 @@ _ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _MARK = "-rsat1"
 _RANDOM_LENGTH = 43
 _CHECKSUM_LENGTH = 6
+_ITSELF = "a class with itself"
 _BY_DESIGN = "minted, mistyped (by design)"
 _QUANTILES = (0.5, 0.75, 0.9, 0.99, 1.0)
 """Up to which the times of two classes together are compared."""
@@ -102,6 +103,7 @@ def _pairs(chosen: Sequence[str], minted: Sequence[str]) -> dict[str, tuple[Gues
         [value.replace(name, f"unkno-{name[6:]}") for value, name in zip(minted, names, strict=True)]
     )
     pairs["name of a token"] = partial(of_minted[0].guess, 0), partial(unknown.guess, 0)
+    pairs[_ITSELF] = partial(of_minted[1].guess, 1), partial(of_minted[1].guess, 1)
     pairs[_BY_DESIGN] = partial(of_minted[0].guess, 0), partial(of_minted[0].mistyped, 0)
     return pairs
 

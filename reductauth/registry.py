@@ -177,12 +177,15 @@ class TokenRegistry:
         """
         check_name(name)
 
-        def work(transaction: Transaction) -> TokenDetails:
+        def work(transaction: Transaction) -> tuple[TokenDetails, bool]:
             change = self._administration(transaction, actor)
-            return change.details(change.edit(change.token(name), edit, self._max_lifetime_seconds))
+            token = change.token(name)
+            edited = change.edit(token, edit, self._max_lifetime_seconds)
+            return change.details(edited), edited is not token
 
-        details = await self._store.change(work)
-        _logger.info("token edited name=%s by=%s", name, actor.name)
+        details, is_changed = await self._store.change(work)
+        if is_changed:
+            _logger.info("token edited name=%s by=%s", name, actor.name)
         return details
 
     async def rotate(self, actor: Actor, name: str, grace_seconds: int = 0) -> Minted:
@@ -220,12 +223,15 @@ class TokenRegistry:
         """
         check_name(name)
 
-        def work(transaction: Transaction) -> TokenDetails:
+        def work(transaction: Transaction) -> tuple[TokenDetails, bool]:
             change = self._administration(transaction, actor)
-            return change.details(change.revoke(change.token(name)))
+            token = change.token(name)
+            revoked = change.revoke(token)
+            return change.details(revoked), revoked is not token
 
-        details = await self._store.change(work)
-        _logger.info("token revoked name=%s by=%s", name, actor.name)
+        details, is_changed = await self._store.change(work)
+        if is_changed:
+            _logger.info("token revoked name=%s by=%s", name, actor.name)
         return details
 
     async def revoke_own(self, actor: Actor) -> None:

@@ -108,11 +108,11 @@ class Snapshot(Protocol):
         ...
 
     def tokens(self) -> list[Token]:
-        """All tokens, by name; one whose row is damaged is passed over, and logged."""
+        """All tokens, by name; one whose record is damaged has a fault."""
         ...
 
     def tokens_after(self, name: str, limit: int) -> tuple[list[Token], str | None]:
-        """The next `limit` tokens by name, damaged ones passed over; where to go on after, or None at the end."""
+        """The next `limit` tokens by name, and where to go on after, or None at the end."""
         ...
 
     def select(self, query: TokenQuery, now_us: int) -> Page[Token]:

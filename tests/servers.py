@@ -20,9 +20,10 @@ _PATIENCE_SECONDS = 20.0
 
 
 def clean_environment(**variables: str) -> dict[str, str]:
-    """The environment of this process without any `RS_*`, and with `variables`."""
+    """The environment of this process without any `RS_*`, with `variables`, and with the project to import."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RS_")}
-    return {**kept, "PYTHONPATH": str(Path(__file__).parents[1]), **variables}
+    path = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), kept.get("PYTHONPATH")]))
+    return {**kept, "PYTHONPATH": path, **variables}
 
 
 class ServerProcess:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -15,7 +14,7 @@ from reductauth.periods import Span
 from reductauth.query import Page, TokenQuery
 from reductauth.sqlite.books import AuditSelection
 from reductauth.sqlite.details import details_of, usage_in
-from reductauth.sqlite.rows import SECRET_COLUMNS, TOKEN_COLUMNS, DamagedRowError, secret_of, token_of
+from reductauth.sqlite.rows import SECRET_COLUMNS, TOKEN_COLUMNS, secret_of, token_of
 from reductauth.sqlite.seal import ALTERED, Sealer
 from reductauth.sqlite.selection import Selection
 from reductauth.store import BucketIntent, Found, FoundById, IntentKind
@@ -33,21 +32,16 @@ _FIND_BY_ID = (
 _PICKED = f"""
 SELECT {TOKEN_COLUMNS} FROM tokens JOIN json_each(?) AS picked ON tokens.key = picked.value ORDER BY picked.key
 """
-_logger = logging.getLogger("reductauth.store")
 _SECRET_WIDTH = SECRET_COLUMNS.count(",") + 1
 _NAME = 1
 
 
 def find(connection: sqlite3.Connection, sealer: Sealer, digest: bytes) -> Found | None:
-    """Find a token by the digest of one of its values. One whose row is damaged opens nothing: it is logged."""
+    """Find a token by the digest of one of its values."""
     row = connection.execute(_FIND, (digest,)).fetchone()
     if row is None:
         return None
-    try:
-        return Found(token_of(row[_SECRET_WIDTH:], sealer), secret_of(row[:_SECRET_WIDTH]))
-    except DamagedRowError as error:
-        _logger.error("token damaged reason=%s", error)  # noqa: TRY400 - the row says it all
-        return None
+    return Found(token_of(row[_SECRET_WIDTH:], sealer), secret_of(row[:_SECRET_WIDTH]))
 
 
 def find_by_id(connection: sqlite3.Connection, sealer: Sealer, token_id: str) -> FoundById | None:
@@ -87,7 +81,7 @@ class SqliteSnapshot:
     def tokens_after(self, name: str, limit: int) -> tuple[list[Token], str | None]:
         """The next tokens by name, and where to go on after."""
         rows = self._execute("name > ? ORDER BY name LIMIT ?", (name, limit)).fetchall()
-        return list(self._undamaged(rows)), rows[-1][_NAME] if len(rows) == limit else None
+        return list(self._tokens(rows)), rows[-1][_NAME] if len(rows) == limit else None
 
     def select(self, query: TokenQuery, now_us: int) -> Page[Token]:
         """What a query asks for."""
@@ -95,7 +89,7 @@ class SqliteSnapshot:
         keys = orjson.dumps(selection.keys(self._connection)).decode()
         (total,) = self._connection.execute("SELECT count(*) FROM tokens").fetchone()
         rows = self._connection.execute(_PICKED, (keys,))
-        return Page(list(self._undamaged(rows)), selection.count(self._connection), total)
+        return Page(list(self._tokens(rows)), selection.count(self._connection), total)
 
     def token_by_id(self, token_id: str) -> Token | None:
         """The token with this id."""
@@ -140,14 +134,10 @@ class SqliteSnapshot:
         return None if row is None else token_of(row, self._sealer)
 
     def _many(self, where: str, *parameters: Any) -> list[Token]:
-        return list(self._undamaged(self._execute(where, parameters)))
+        return list(self._tokens(self._execute(where, parameters)))
 
-    def _undamaged(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[Token]:
-        for row in rows:
-            try:
-                yield token_of(row, self._sealer)
-            except DamagedRowError as error:
-                _logger.error("token damaged reason=%s", error)  # noqa: TRY400 - the row says it all
+    def _tokens(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[Token]:
+        return (token_of(row, self._sealer) for row in rows)
 
     def _execute(self, where: str, parameters: tuple[Any, ...]) -> sqlite3.Cursor:
         return self._connection.execute(f"SELECT {TOKEN_COLUMNS} FROM tokens WHERE {where}", parameters)

@@ -7,13 +7,13 @@ from typing import Any
 
 import orjson
 
-from reductauth.errors import InvalidInputError, StoreUnavailableError
+from reductauth.errors import InvalidInputError
 from reductauth.networks import ANYWHERE, NetworkList
 from reductauth.permissions import Permissions, Role
-from reductauth.sqlite.seal import FREE_COLUMNS, SEAL_COLUMNS, SEALED_COLUMNS, Sealer
+from reductauth.sqlite.seal import FREE_COLUMNS, SEAL_COLUMNS, SEALED_COLUMNS, UNREADABLE, Sealer
 from reductauth.token import Secret, Token
 
-__all__ = ["SECRET_COLUMNS", "TOKEN_COLUMNS", "DamagedRowError", "secret_of", "token_of", "values_of"]
+__all__ = ["SECRET_COLUMNS", "TOKEN_COLUMNS", "secret_of", "token_of", "values_of"]
 
 TOKEN_COLUMNS = f"{SEALED_COLUMNS}, {FREE_COLUMNS}, {SEAL_COLUMNS}"
 """In a query on `tokens`, perhaps joined with others."""
@@ -22,19 +22,19 @@ SECRET_COLUMNS = "id, created_at_us, expires_at_us, last_access_us, last_access_
 _NOTHING = "[]"
 
 
-class DamagedRowError(StoreUnavailableError):
-    """A row that no change of ours has written."""
-
-    def __init__(self, name: object, reason: Exception) -> None:
-        super().__init__(f"Token '{name}' is damaged in the registry ({type(reason).__name__})")
-
-
 def token_of(row: tuple[Any, ...], sealer: Sealer) -> Token:
-    """Make a token of a row with `TOKEN_COLUMNS`, and say what is wrong with its seal. Raises `DamagedRowError`."""
+    """Make a token of a row with `TOKEN_COLUMNS`, and say what is wrong with its record.
+
+    One whose record makes no sense has a fault and no permissions, so that it can be seen, revoked and deleted.
+    """
+    fault = sealer.fault(row)
     try:
-        return _token_of(row, sealer.fault(row))
-    except (ValueError, TypeError, InvalidInputError) as error:
-        raise DamagedRowError(row[1], error) from None
+        return _token_of(row, fault)
+    except (ValueError, TypeError, InvalidInputError):
+        fault = fault or sealer.told(row, UNREADABLE)
+        return _token_of(
+            (*row[:2], 0, _NOTHING, _NOTHING, *row[5:12], _NOTHING, *row[13:18], None, *row[19:]), fault
+        )
 
 
 def _token_of(row: tuple[Any, ...], fault: str | None) -> Token:

@@ -15,7 +15,7 @@ import orjson
 
 from reductauth.key import RegistryKey
 
-__all__ = ["ALTERED", "FREE_COLUMNS", "SEALED_COLUMNS", "SEAL_COLUMNS", "Sealer"]
+__all__ = ["ALTERED", "FREE_COLUMNS", "SEALED_COLUMNS", "SEAL_COLUMNS", "UNREADABLE", "Sealer"]
 
 # Text that can be taken for no other: hexadecimal digits, the spaces and commas between them, and a number. Index and
 # table both give the rows by their ids; to sort them here would cost each lookup a quarter of its time.
@@ -37,6 +37,7 @@ FREE_COLUMNS = "updated_at_us, created_by, description, role, tokens.last_access
 SEAL_COLUMNS = f"seal, {_LAST_SEQUENCE}"
 
 ALTERED = "its record was changed by something else than this software"
+UNREADABLE = "its record can't be read"
 _SEALED = 15
 _AUDIT_SEQUENCE = 13
 _MAX_TOLD = 1_024
@@ -71,6 +72,10 @@ class Sealer:
             )
         else:
             return None
+        return self.told(row, fault)
+
+    def told(self, row: tuple[Any, ...], fault: str) -> str:
+        """Log what is wrong with a token's record, unless it was; return it."""
         if (row[0], fault) not in self._told and len(self._told) < _MAX_TOLD:
             self._told.add((row[0], fault))
             _logger.error("token refused name=%r reason=%s; run reductauth verify", row[1], fault)

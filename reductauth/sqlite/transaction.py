@@ -133,7 +133,7 @@ class SqliteTransaction(SqliteSnapshot):
     def has_usable_administrator(self, now_us: int) -> bool:
         """Whether any token is one."""
         rows = self._execute(_ADMINISTRATORS, (now_us,))
-        return any(token.fault is None for token in self._undamaged(rows))
+        return any(token.fault is None for token in self._tokens(rows))
 
     def add(self, token: Token) -> None:
         """Add a token whose name and id are free."""

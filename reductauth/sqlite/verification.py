@@ -17,7 +17,7 @@ from reductauth.key import RegistryKey
 from reductauth.sqlite import schema
 from reductauth.sqlite.facts import read_fact
 from reductauth.sqlite.files import RegistryFolder
-from reductauth.sqlite.rows import TOKEN_COLUMNS, DamagedRowError, token_of
+from reductauth.sqlite.rows import TOKEN_COLUMNS, token_of
 from reductauth.sqlite.seal import Sealer
 from reductauth.sqlite.trail import TrailKey, trail_faults
 
@@ -117,10 +117,7 @@ def _generation_faults(
 
 def _seal_faults(connection: sqlite3.Connection, sealer: Sealer) -> Iterator[str]:
     for row in connection.execute(f"SELECT {TOKEN_COLUMNS} FROM tokens ORDER BY name"):
-        try:
-            fault = token_of(row, sealer).fault
-        except DamagedRowError as error:
-            fault = str(error)
+        fault = token_of(row, sealer).fault
         if fault is not None:
             yield f"token {row[1]!r}: {fault}; revoke or delete it, or {_RESTORE}"
     rows = connection.execute("SELECT id, kind, bucket, new_bucket, owner, seal FROM bucket_intents")

@@ -19,6 +19,7 @@ __all__ = [
     "DRAIN_SECONDS",
     "MAX_BODY_BYTES",
     "MAX_DRAIN_BYTES",
+    "UNKNOWN_EXPECTATION",
     "drain",
     "expect_later",
     "let_client_send",
@@ -31,6 +32,8 @@ MAX_BODY_BYTES = 1024 * 1024
 MAX_DRAIN_BYTES = 64 * 1024 * 1024
 DRAIN_SECONDS = 10.0
 
+UNKNOWN_EXPECTATION = "Only '100-continue' can be expected"
+
 _IS_WAITING: web.RequestKey[bool] = web.RequestKey("reductauth client waits for 100", bool)
 
 
@@ -39,7 +42,7 @@ def refuse_expectation(request: web.Request) -> web.Response | None:
     expectation = request.headers.get(hdrs.EXPECT, "")
     if expectation.lower() == "100-continue":
         return None
-    return error_response(417, "Only '100-continue' can be expected")
+    return error_response(417, UNKNOWN_EXPECTATION)
 
 
 async def expect_later(request: web.Request) -> web.Response | None:

@@ -19,6 +19,7 @@ from aiohttp.http import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD
 
 from reductauth.errors import ConfigurationError
+from reductauth.web.body import UNKNOWN_EXPECTATION
 from reductauth.web.errors import error_response
 from reductauth.web.keys import RESPONSE_HEADERS
 
@@ -97,6 +98,10 @@ class _RequestHandler(web.RequestHandler):
         if isinstance(exc, (HttpProcessingError, web.RequestPayloadError)):
             _logger.info("malformed request refused peer=%s error=%s", request.remote, type(exc).__name__)
             status, text = 400, "Malformed HTTP request"
+        elif isinstance(exc, UnicodeEncodeError) and hdrs.EXPECT in request.headers:
+            # Where there is no route, aiohttp refuses what it does not know with its text, which may be none.
+            _logger.info("malformed request refused peer=%s error=%s", request.remote, type(exc).__name__)
+            status, text = 417, UNKNOWN_EXPECTATION
         else:
             _logger.error("request failed path=%r", request.path, exc_info=exc)
             text = "Internal server error"

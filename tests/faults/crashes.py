@@ -19,13 +19,16 @@ from tests.faults.clients import Clients, bearer, create, status_of, views
 from tests.faults.disk import Disk, PowerCut
 from tests.faults.forking import ROOT_VALUE, Forks
 
-__all__ = ["Figures", "killed", "survived", "without_power", "without_power_at_first"]
+__all__ = ["Figures", "killed", "killed_in_use", "survived", "without_power", "without_power_at_first"]
 
 _CLIENTS = 8
 _LONGEST_WORK_SECONDS = 0.25
 _LONGEST_START_SECONDS = 0.06
 _LONGEST_REVOCATION_SECONDS = 0.05
 _ROUNDS_OF_A_REGISTRY = 50
+_USE_SECONDS = 8.0, 10.0
+_FLUSH_SECONDS = 5.0 + 2.0
+"""How old what was not flushed may be: what is promised, and what a busy machine takes for it."""
 
 
 @dataclass(slots=True)
@@ -213,3 +216,33 @@ def _count(figures: Figures, clients: Clients, auth: Path, crashed_at: float = m
     with contextlib.suppress(FileNotFoundError):  # the first start came to nothing
         generation = int.from_bytes((auth / "auth.gen").read_bytes(), sys.byteorder)
         figures.while_publishing += generation % 2
+
+
+async def killed_in_use(
+    forks: Forks, folder: Path, rounds: int, chance: random.Random, sabotage: str | None = None
+) -> tuple[int, int]:
+    """SIGKILL while a token is used; return how many of its requests were answered, and how many are counted."""
+    answered = counted = 0
+    value = ""
+    for _ in range(rounds):
+        server = forks.start(folder, sabotage=sabotage)
+        try:
+            async with ClientSession(server.url) as session:
+                value = value or await create(session, "worker")
+                seen = [time.monotonic()]
+                used_until = seen[0] + chance.uniform(*_USE_SECONDS)
+                while seen[-1] < used_until:
+                    assert await status_of(session, value) == 200
+                    seen.append(time.monotonic())
+                    await asyncio.sleep(0.002)
+        finally:
+            server.end()
+        used_before = counted
+        server = forks.start(folder)
+        async with ClientSession(server.url) as session:
+            counted = (await views(session))["worker"]["usage"]["total"]["read"]
+        server.end()
+        flushed = sum(at <= seen[-1] - _FLUSH_SECONDS for at in seen[1:])
+        assert 0 < flushed <= counted - used_before < len(seen)
+        answered += len(seen) - 1
+    return answered, counted

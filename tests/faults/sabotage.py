@@ -8,17 +8,19 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import reductauth.sqlite.files
 import reductauth.sqlite.store
+import reductauth.usage
 from reductauth.errors import StoreUnavailableError
 from reductauth.sqlite.generation import Generation
 from reductauth.sqlite.transaction import SqliteTransaction
 from reductauth.sqlite.writer import _NEXT_GENERATION, Writer, _Change
+from reductauth.store import UsageDelta
 
 __all__ = ["SABOTAGES"]
 
@@ -167,6 +169,23 @@ def _open_files_of_others() -> None:
     reductauth.sqlite.files._ownership_faults = lambda path, is_kind, kind: []
 
 
+def _flush_at_the_end() -> None:
+    """Keep what tokens were used for until the server stops."""
+    reductauth.usage.FLUSH_INTERVAL_SECONDS = 3_600.0
+
+
+def _flush_twice() -> None:
+    """Write down again what was written down."""
+    add = SqliteTransaction.add_usage
+
+    def twice(self: SqliteTransaction, deltas: Iterable[UsageDelta]) -> None:
+        kept = list(deltas)
+        add(self, kept)
+        add(self, kept)
+
+    SqliteTransaction.add_usage = twice  # type: ignore[method-assign]
+
+
 SABOTAGES: dict[str, Callable[[], None]] = {
     "synchronous off": _synchronous("OFF"),
     "synchronous normal": _synchronous("NORMAL"),
@@ -182,4 +201,6 @@ SABOTAGES: dict[str, Callable[[], None]] = {
     "trust any generation": _trust_any_generation,
     "ignore files that went away": _ignore_files_that_went_away,
     "open files of others": _open_files_of_others,
+    "flush at the end": _flush_at_the_end,
+    "flush twice": _flush_twice,
 }

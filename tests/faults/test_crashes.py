@@ -46,3 +46,12 @@ async def test_a_survivor(forks: Forks, tmp_path: Path, rounds: int, chance: ran
     figures = await crashes.survived(forks, tmp_path, rounds, chance)
     print(figures)
     assert figures.inside_an_open_change > 0
+
+
+async def test_killed_in_use(
+    request: pytest.FixtureRequest, forks: Forks, tmp_path: Path, chance: random.Random
+) -> None:
+    """SIGKILL while a token is used: what is not counted came after the last flush, and nothing counts twice."""
+    rounds = min(10, request.config.getoption("rounds") or 1)  # of ten seconds each
+    answered, counted = await crashes.killed_in_use(forks, tmp_path, rounds, chance)
+    print(f"answered={answered} counted={counted}")

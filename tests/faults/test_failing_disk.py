@@ -224,11 +224,16 @@ def every(request: pytest.FixtureRequest) -> int:
     return max(1, 100 // int(request.config.getoption("rounds") or 20))
 
 
-STARTS = {"first": False, "later": True}
+STARTS: dict[str, tuple[bool, int]] = {
+    "first, I/O error": (False, errno.EIO),
+    "first, full": (False, errno.ENOSPC),
+    "later, I/O error": (True, errno.EIO),
+    "later, full": (True, errno.ENOSPC),
+    "later, read-only": (True, errno.EROFS),
+}
 
 
-@pytest.mark.parametrize("has_registry", STARTS.values(), ids=STARTS)
-@pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC])
+@pytest.mark.parametrize(("has_registry", "error"), STARTS.values(), ids=STARTS)
 async def test_a_start_fails(
     forks: Forks, tmp_path: Path, has_registry: bool, error: int, every: int
 ) -> None:

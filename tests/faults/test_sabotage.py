@@ -26,6 +26,10 @@ def in_rounds(experiment: Rounds) -> Experiment:
     return lambda forks, folder, chance, sabotage: experiment(forks, folder, ROUNDS, chance, sabotage)
 
 
+def in_use(forks: Forks, folder: Path, chance: random.Random, sabotage: str) -> Awaitable[object]:
+    return crashes.killed_in_use(forks, folder, 1, chance, sabotage)
+
+
 def failing(route: str, fault: DiskFault, kinds: Kind) -> Experiment:
     return lambda forks, folder, chance, sabotage: sweep(
         forks, folder, ROUTES[route], fault, kinds, sabotage=sabotage
@@ -57,6 +61,8 @@ FOUND_OUT: dict[str, Experiment] = {
     "build over what was lost": tampered("database taken away"),
     "trust any generation": tampered("an older database put back"),
     "open files of others": tampered("key readable by others"),
+    "flush at the end": in_use,
+    "flush twice": in_use,
     "ignore files that went away": tampered_while_running("database exchanged"),
 }
 

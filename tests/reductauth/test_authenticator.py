@@ -779,6 +779,9 @@ async def test_a_row_that_was_damaged(door: Door, tmp_path: Path, damage: str) -
         registry.execute(f"UPDATE tokens SET {damage} WHERE name = 't'")
     assert await door.knock(value) == INVALID
     assert await door.knock(other) == "other"
-    assert [token.name for token in await door.registry.tokens()] == ["other"]
+    assert [(token.name, token.fault is None) for token in await door.registry.tokens()] == [
+        ("other", True),
+        ("t", False),
+    ]
     async with door.registry.removing_bucket(ENVIRONMENT, "x"):
         pass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
@@ -526,6 +527,21 @@ async def test_an_edit_that_changes_nothing_wakes_nobody(world: World) -> None:
     details = await world.registry.edit(ENVIRONMENT, "a", TokenEdit(description="x"))
     assert details.token == before
     assert world.store.generation() == generation
+
+
+async def test_what_changes_nothing_is_not_logged(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """The log tells of each change once, and of nothing that was none."""
+    await world.create("a")
+    await world.create("b", TokenDraft())
+    caplog.set_level(logging.INFO, "reductauth")
+    for _ in range(2):
+        await world.registry.edit(ENVIRONMENT, "b", TokenEdit(description="x"))
+    for _ in range(2):
+        await world.registry.revoke(ENVIRONMENT, "b")
+    assert [record.getMessage() for record in caplog.records] == [
+        "token edited name=b by=environment",
+        "token revoked name=b by=environment",
+    ]
 
 
 async def test_racing_edits_lose_nothing(world: World, beside: World) -> None:

@@ -6,6 +6,7 @@ Everything is done with sqlite3 in the file of a running server.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import sqlite3
 from collections.abc import Callable
@@ -13,10 +14,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from reductauth.key import RegistryKey
 from reductauth.sqlite.files import RegistryFolder
+from reductauth.sqlite.seal import SEALED_COLUMNS, Sealer
 from reductauth.sqlite.verification import registry_faults
 from tests.reductauth.web.conftest import Caller, Now, Serve
 
@@ -104,7 +107,7 @@ async def test_a_changed_column(serve: Serve, tmp_path: Path, column: str, wishe
         if cache == "warm":
             await move_counter(root)
         answer = await holder("GET", "/api/v1/me")
-        assert (answer.status, answer.headers["x-reduct-error"]) == (401, "Invalid token")
+        assert (answer.status, answer.headers.get("x-reduct-error")) == (401, "Invalid token")
         name = wished if column == "name" else "holder"
         told = await fault(root, name)
         assert told is not None
@@ -221,6 +224,53 @@ async def test_a_deleted_token_put_back(serve: Serve, tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.parametrize("key", [None, "00" * 32], ids=["no key", "another key"])
+async def test_a_seal_of_another_key(serve: Serve, tmp_path: Path, key: str | None) -> None:
+    """Who knows how a seal is made, and not the key, makes none that fits."""
+    async with serve() as root:
+        holder = await root.make("holder")
+        tamper(tmp_path, "UPDATE tokens SET full_access = 1 WHERE name = 'holder'")
+        with closing(sqlite3.connect(tmp_path / "auth/auth.db")) as registry:
+            row = registry.execute(f"SELECT {SEALED_COLUMNS} FROM tokens WHERE name = 'holder'").fetchone()
+        seal = hashlib.blake2b(orjson.dumps(row), key=bytes(32), digest_size=32).digest()
+        if key is not None:
+            seal = Sealer(RegistryKey.from_hex(key, "the test")).seal(row)
+        tamper(tmp_path, "UPDATE tokens SET seal = ? WHERE name = 'holder'", seal)
+        assert await status(holder) == 401
+        assert await fault(root, "holder") == ALTERED
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        ("read_patterns = '[\"x'", ALTERED),
+        ("write_patterns = 'null'", ALTERED),
+        ("ip_allowlist = '[\"nowhere\"]'", ALTERED),
+        ("role = 'emperor'", "its record can't be read"),
+    ],
+)
+async def test_a_row_that_can_not_be_read(serve: Serve, tmp_path: Path, damage: str, told: str) -> None:
+    """It opens nothing, is told of like any other fault, and can be revoked and deleted."""
+    async with serve() as root:
+        holder = await root.make("holder", '{"full_access": true}')
+        for change in ("revoke", "delete"):
+            tamper(tmp_path, f"UPDATE tokens SET {damage} WHERE name = 'holder'")
+            await root.make(f"bystander-{change}")
+            assert await status(holder) == 401
+            assert await fault(root, "holder") == told
+            shown = await (await root("GET", "/api/v1/tokens/holder?view=full")).json()
+            assert shown["permissions"] == {"full_access": False, "read": [], "write": []}
+            assert verified(tmp_path) == [
+                f"token 'holder': {told}; revoke or delete it, or restore the registry from a backup"
+            ]
+            if change == "revoke":
+                assert (await root("POST", "/api/v1/tokens/holder/revoke")).status == 200
+                assert await fault(root, "holder") is None
+            else:
+                assert (await root("DELETE", "/api/v1/tokens/holder")).status == 200
+            assert verified(tmp_path) == []
+
+
 async def test_a_value_that_waits_for_the_next_token(serve: Serve, tmp_path: Path) -> None:
     """A value that was laid under the number that the next token gets is not sealed with it."""
     async with serve() as root:
@@ -279,7 +329,8 @@ async def test_no_change_makes_it_good(serve: Serve, tmp_path: Path, now: Now) -
             ("/rotate", "POST", None, "rotate"),
         ):
             answer = await root(method, f"/api/v1/tokens/holder{path}", body)
-            assert (answer.status, answer.headers["x-reduct-error"]) == (409, CONFLICT.format(verb=verb))
+            told = answer.headers.get("x-reduct-error")
+            assert (answer.status, told) == (409, CONFLICT.format(verb=verb))
         holder = holder.using((await fresh.json())["value"])
         now.pass_seconds(61)
     async with serve() as root:

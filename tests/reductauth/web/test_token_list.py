@@ -265,13 +265,13 @@ def fill(folder: Path, count: int) -> None:
 
 
 async def test_all_tokens_come_in_order_and_once(root: Caller, tmp_path: Path) -> None:
-    """A list of several batches is one JSON document; a damaged token, or a batch of them, is passed over."""
+    """A list of several batches is one JSON document; a damaged token, or a batch of them, is there as well."""
     fill(tmp_path, MANY)
     with closing(sqlite3.connect(tmp_path / "auth" / "auth.db")) as registry, registry:
         registry.execute(
             "UPDATE tokens SET read_patterns = 'damaged' WHERE name BETWEEN 't000001' AND 't000550'"
         )
-    expected = ["init-token", "t000000", *(f"t{number:06}" for number in range(551, MANY))]
+    expected = ["init-token", *(f"t{number:06}" for number in range(MANY))]
     for query in ("", "view=full"):
         response = await root("GET", f"/api/v1/tokens?{query}")
         tokens = json.loads(await response.read())["tokens"]
