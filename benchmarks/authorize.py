@@ -51,7 +51,7 @@ class _Decisions:
         for header, bucket in requests:
             value, now_us = header[7:], clock()
             identity = recall(value, "127.0.0.1", now_us) or await authenticate(value, "127.0.0.1", now_us)
-            if not isinstance(identity, Identity) or not identity.token.permissions.allows(_READ, bucket):
+            if not isinstance(identity, Identity) or not identity.permissions.allows(_READ, bucket):
                 raise AssertionError("refused")
 
     async def refuse(self, requests: Requests) -> None:

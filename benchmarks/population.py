@@ -20,7 +20,9 @@ from reductauth.value import mint
 
 __all__ = ["Population", "populated"]
 
-_BATCH = 10_000
+_BATCH = 250_000
+"""Tokens in a commit: digests are random, so even a small one writes nearly all pages of their index."""
+_ALL_PAGES = "PRAGMA cache_size = -1000000"
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ def _add(
 ) -> None:
     """Add as a change does, with a statement for many tokens in place of many for each."""
     connection = transaction._connection  # noqa: SLF001 - changes of an engine are never this large
+    connection.execute(_ALL_PAGES)
     (last,) = connection.execute("SELECT coalesce(max(key), 0) FROM tokens").fetchone()
     tokens, secrets = [], []
     for key, number in enumerate(numbers, last + 1):
