@@ -13,12 +13,16 @@ from reductauth.changes import new_token
 from reductauth.draft import TokenDraft
 from reductauth.permissions import Permissions
 from reductauth.sqlite import SqliteStore
-from reductauth.store import Transaction
+from reductauth.sqlite.rows import values_of
+from reductauth.sqlite.seal import SEALED_COLUMNS, Sealer
+from reductauth.sqlite.transaction import SqliteTransaction
 from reductauth.value import mint
 
 __all__ = ["Population", "populated"]
 
-_BATCH = 10_000
+_BATCH = 250_000
+"""Tokens in a commit: digests are random, so even a small one writes nearly all pages of their index."""
+_ALL_PAGES = "PRAGMA cache_size = -1000000"
 
 
 @dataclass(frozen=True)
@@ -44,12 +48,31 @@ async def populated(count: int) -> AsyncIterator[Population]:
             await store.close()
 
 
-def _add(transaction: Transaction, store: SqliteStore, numbers: range, grants: list[tuple[str, str]]) -> None:
-    for number in numbers:
+def _add(
+    transaction: SqliteTransaction, store: SqliteStore, numbers: range, grants: list[tuple[str, str]]
+) -> None:
+    """Add as a change does, with a statement for many tokens in place of many for each."""
+    connection = transaction._connection  # noqa: SLF001 - changes of an engine are never this large
+    connection.execute(_ALL_PAGES)
+    (last,) = connection.execute("SELECT coalesce(max(key), 0) FROM tokens").fetchone()
+    tokens, secrets = [], []
+    for key, number in enumerate(numbers, last + 1):
         bucket = f"bucket-{number % 100}"
         draft = TokenDraft(permissions=Permissions.of(read=[bucket]))
         token = new_token(f"token-{number}", draft, 1, "benchmark")
         value = mint(token.name)
-        transaction.add(token)
-        transaction.add_secret(token.token_id, store.key.digest(value), 1)
+        tokens.append({"key": key, **values_of(token)})
+        secrets.append((key, store.key.digest(value), store.key.key_id))
         grants.append((value, bucket))
+    columns = tokens[0]
+    marks = ", ".join(f":{name}" for name in columns)
+    connection.executemany(f"INSERT INTO tokens ({', '.join(columns)}) VALUES ({marks})", tokens)
+    connection.executemany(
+        "INSERT INTO secrets (token_key, digest, key_id, created_at_us) VALUES (?, ?, ?, 1)", secrets
+    )
+    sealer = Sealer(store.key)
+    rows = connection.execute(
+        f"SELECT {SEALED_COLUMNS}, tokens.key FROM tokens WHERE tokens.key > ?", (last,)
+    )
+    seals = [(sealer.seal(row[:-1]), row[-1]) for row in rows]
+    connection.executemany("UPDATE tokens SET seal = ? WHERE key = ?", seals)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
+from reductauth.permissions import Permissions
 from reductauth.token import ENVIRONMENT, Token
 
 __all__ = ["Actor", "Identity"]
@@ -17,6 +18,11 @@ class Identity:
     token: Token
     secret_id: int
     address: str | None = None
+    permissions: Permissions = field(init=False, repr=False, compare=False)
+    """The token's, which tokens that may do the same share: most requests are decided without a look at the token."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "permissions", self.token.permissions)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,9 @@ MAX_VALUE_LENGTH = 4_096
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _RANDOM_LENGTH = 43
 _CHECKSUM_LENGTH = 6
-_MARK = "-rsat1"
+_MARK = b"-rsat1"
 _TAIL_LENGTH = _RANDOM_LENGTH + _CHECKSUM_LENGTH
+_MARK_START = -_TAIL_LENGTH - len(_MARK)
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}", re.ASCII)
 
 # Two digits at a time: a checksum is computed for every unknown value, which is what an attacker sends.
@@ -64,11 +65,11 @@ _MINTED, _MISTYPED, _FOREIGN = Shape  # looking a member up on its enumeration i
 
 def shape_of(value: str) -> Shape:
     """Tell a value of ours from a mistyped one and from one that people chose."""
-    tail = value[-_TAIL_LENGTH:]
-    if value[-_TAIL_LENGTH - len(_MARK) : -_TAIL_LENGTH] != _MARK or not (tail.isascii() and tail.isalnum()):
+    sent = value.encode("utf-8", "surrogatepass")  # for bytes, only ASCII is alphanumeric
+    if sent[_MARK_START:-_TAIL_LENGTH] != _MARK or not sent[-_TAIL_LENGTH:].isalnum():
         return _FOREIGN
     # What an attacker sends nearly always differs in the two characters that are looked at first.
-    checksum = zlib.crc32(value[:-_CHECKSUM_LENGTH].encode("utf-8", "surrogatepass"))
+    checksum = zlib.crc32(sent[:-_CHECKSUM_LENGTH])
     if value[-2:] != _PAIRS[checksum % _PAIR_COUNT] or value[-_CHECKSUM_LENGTH:] != _digits(checksum):
         return _MISTYPED
     return _MINTED

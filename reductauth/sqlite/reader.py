@@ -49,12 +49,8 @@ def find_by_id(connection: sqlite3.Connection, sealer: Sealer, token_id: str) ->
     row = connection.execute(_FIND_BY_ID, (token_id,)).fetchone()
     if row is None:
         return None
-    try:
-        newest = None if row[0] is None else secret_of(row[:_SECRET_WIDTH])
-        return FoundById(token_of(row[_SECRET_WIDTH:], sealer), newest)
-    except DamagedRowError as error:
-        _logger.error("token damaged reason=%s", error)  # noqa: TRY400 - the row says it all
-        return None
+    newest = None if row[0] is None else secret_of(row[:_SECRET_WIDTH])
+    return FoundById(token_of(row[_SECRET_WIDTH:], sealer), newest)
 
 
 def suspended_buckets(connection: sqlite3.Connection) -> frozenset[str]:

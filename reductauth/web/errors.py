@@ -11,7 +11,7 @@ from functools import lru_cache
 from types import MappingProxyType
 
 import orjson
-from aiohttp import web
+from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
 from reductauth.errors import (
@@ -53,13 +53,13 @@ def error_response(
 ) -> web.Response:
     """Render any refusal the way clients of the storage protocol expect it."""
     body, all_headers = _rendered(_shortened(message), tuple(headers.items()))
-    return web.Response(status=status, body=body, headers=all_headers.copy())
+    return web.Response(status=status, body=body, headers=all_headers)
 
 
-def auth_error_response(error: AuthError) -> web.Response:
-    """Render a refusal of this module."""
-    status, body, headers = _refusal_of(error)
-    return web.Response(status=status, body=body, headers=headers.copy())
+def auth_error_response(error: AuthError, further_challenges: tuple[str, ...] = ()) -> web.Response:
+    """Render a refusal of this module; one of authentication with `further_challenges`, beside the one for bearers."""
+    status, body, headers = _refusal_of(error, further_challenges)
+    return web.Response(status=status, body=body, headers=headers)
 
 
 def refusal_of(error: AuthError) -> tuple[int, str]:
@@ -72,21 +72,27 @@ def _shortened(message: str) -> str:
     return message if len(message) <= _MAX_MESSAGE_LENGTH else f"{message[:_MAX_MESSAGE_LENGTH]}..."
 
 
-def _refusal_of(error: AuthError) -> tuple[int, bytes, CIMultiDict[str]]:
+def _refusal_of(
+    error: AuthError, further_challenges: tuple[str, ...] = ()
+) -> tuple[int, bytes, CIMultiDict[str]]:
+    message, pause = _shortened(str(error)), error.retry_after_seconds
     # mypy takes the __hash__ of instances for the one of their class
-    return _refusal(type(error), _shortened(str(error)), error.retry_after_seconds)  # type: ignore[arg-type]
+    return _refusal(type(error), message, pause, further_challenges)  # type: ignore[arg-type]
 
 
 @lru_cache(maxsize=1024)
 def _refusal(
-    kind: type[AuthError], message: str, retry_after_seconds: int | None
+    kind: type[AuthError], message: str, retry_after_seconds: int | None, further_challenges: tuple[str, ...]
 ) -> tuple[int, bytes, CIMultiDict[str]]:
     """Status, body and headers. Kept, because refusals come in floods; none of them holds a value."""
     status = next((status for known, status in _STATUS if issubclass(kind, known)), 500)
     headers = _headers(kind, message)
     if retry_after_seconds is not None:
         headers["retry-after"] = str(retry_after_seconds)
-    return status, *_rendered(message, tuple(headers.items()))
+    body, all_headers = _rendered(message, tuple(headers.items()))
+    if issubclass(kind, AuthenticationError):
+        all_headers.extend((hdrs.WWW_AUTHENTICATE, challenge) for challenge in further_challenges)
+    return status, body, all_headers
 
 
 def _rendered(message: str, further: tuple[tuple[str, str], ...]) -> tuple[bytes, CIMultiDict[str]]:

@@ -35,11 +35,10 @@ from reductauth.policy import (
     Policy,
     bucket_denied,
 )
-from reductauth.token import Token
 from reductauth.usage import UsageKind
 from reductauth.web.body import drain, expect_later, let_client_send
 from reductauth.web.errors import auth_error_response
-from reductauth.web.keys import AUTH, IDENTITY, LINK, TOKEN, Auth
+from reductauth.web.keys import AUTH, IDENTITY, LINK, TOKEN, Auth, Gate
 from reductauth.web.links import SignedLink, follow_link, link_refused, link_usage_kind
 
 __all__ = [
@@ -68,12 +67,12 @@ class PathBucketAccess:
     action: Action
     parameter: str
 
-    def decide_for(self, token: Token, request: web.Request) -> Decision:
-        """Whether `token` has the access to this request's bucket."""
+    def decide_for(self, identity: Identity, request: web.Request) -> Decision:
+        """Whether the caller has the access to this request's bucket."""
         bucket = request.match_info[self.parameter]
-        if token.permissions.allows(self.action, bucket):
+        if identity.permissions.allows(self.action, bucket):
             return ALLOWED
-        return bucket_denied(token, self.action, bucket)
+        return bucket_denied(identity.token, self.action, bucket)
 
     def __str__(self) -> str:
         return f"{self.action} {{{self.parameter}}}"
@@ -179,7 +178,8 @@ def _let_in(handler: _Handler) -> _Handler:
         try:
             return await handler(target)
         except AuthError as error:
-            return await _refused(_request_of(target), error)
+            request = _request_of(target)
+            return await _refused(request, _auth(request).gate, error)
 
     return guarded
 
@@ -194,19 +194,19 @@ def _demand(handler: _Handler, policy: _TokenPolicy) -> _Handler:
         request = target if type(target) is web.Request else _request_of(target)
         try:
             auth = request.app.get(AUTH) or _auth(request)
-            now_us = auth.clock()
-            identity = auth.gate.recall(request, now_us) or await auth.gate.identify(request, now_us)
+            gate, now_us = auth.gate, auth.clock()
+            identity = gate.recall(request, now_us) or await gate.identify(request, now_us)
             if isinstance(identity, AuthenticationError):
-                return await _refused(request, auth.gate.refuse(request, identity, now_us))
-            decision = decide(identity.token, request)
+                return await _refused(request, gate, gate.refuse(request, identity, now_us))
+            decision = decide(identity, request)
             if decision is not ALLOWED and not decision:
-                return await _denied(request, identity, kind, decision.reason, now_us)
-            auth.gate.count(identity, kind, now_us)
+                return await _denied(request, gate, identity, kind, decision.reason, now_us)
+            gate.count(identity, kind, now_us)
             request[TOKEN] = identity.token
             request[IDENTITY] = identity
             return await handler(target)
         except AuthError as error:
-            return await _refused(request, error)
+            return await _refused(request, _auth(request).gate, error)
 
     return guarded
 
@@ -260,7 +260,7 @@ async def expect_after_guard(request: web.Request) -> web.Response | None:
 async def _refusal(request: web.Request, policy: _TokenPolicy | SignedLink) -> web.Response | None:
     """Decide as the guard will, which counts what it lets in: the answer if it refuses, or None."""
     auth = _auth(request)
-    now_us = auth.clock()
+    gate, now_us = auth.gate, auth.clock()
     if isinstance(policy, SignedLink):
         try:
             await follow_link(request, policy, auth, now_us)
@@ -268,15 +268,15 @@ async def _refusal(request: web.Request, policy: _TokenPolicy | SignedLink) -> w
             return await link_refused(request, error)
         return None
     try:
-        found = await auth.gate.identify(request, now_us)
+        found = await gate.identify(request, now_us)
     except AuthError as error:
-        return await _refused(request, error)
+        return await _refused(request, gate, error)
     if isinstance(found, AuthenticationError):
-        return await _refused(request, auth.gate.refuse(request, found, now_us))
-    decision = _decider(policy)(found.token, request)
+        return await _refused(request, gate, gate.refuse(request, found, now_us))
+    decision = _decider(policy)(found, request)
     if decision:
         return None
-    return await _denied(request, found, _usage_kind(policy), decision.reason, now_us)
+    return await _denied(request, gate, found, _usage_kind(policy), decision.reason, now_us)
 
 
 def _policy_of_request(request: web.Request) -> RoutePolicy | None:
@@ -291,32 +291,28 @@ def _request_of(target: web.Request | web.View) -> web.Request:
 
 
 async def _denied(
-    request: web.Request, identity: Identity, kind: UsageKind, reason: str, now_us: int
+    request: web.Request, gate: Gate, identity: Identity, kind: UsageKind, reason: str, now_us: int
 ) -> web.Response:
-    gate = _auth(request).gate
     gate.count(identity, UsageKind.DENIED, now_us)
     if kind is UsageKind.ADMIN:
         gate.deny(identity, now_us)
-    return await _refused(request, PermissionDeniedError(reason))
+    return await _refused(request, gate, PermissionDeniedError(reason))
 
 
-async def _refused(request: web.Request, error: AuthError) -> web.Response:
-    response = auth_error_response(error)
-    if isinstance(error, AuthenticationError):
-        for challenge in _auth(request).gate.further_challenges:
-            response.headers.add(hdrs.WWW_AUTHENTICATE, challenge)
+async def _refused(request: web.Request, gate: Gate, error: AuthError) -> web.Response:
+    response = auth_error_response(error, gate.further_challenges)
     if request.body_exists:
         await drain(request, response)
     return response
 
 
-def _decider(policy: _TokenPolicy) -> Callable[[Token, web.Request], Decision]:
-    """How a route's policy decides about a token, for a request."""
+def _decider(policy: _TokenPolicy) -> Callable[[Identity, web.Request], Decision]:
+    """How a route's policy decides about a caller, for a request."""
     if isinstance(policy, PathBucketAccess):
         return policy.decide_for
 
-    def decide(token: Token, request: web.Request) -> Decision:  # noqa: ARG001 - the policy names all it is about
-        return policy.decide(token)
+    def decide(identity: Identity, request: web.Request) -> Decision:  # noqa: ARG001 - the policy names all it is about
+        return policy.decide(identity.token)
 
     return decide
 
