@@ -19,12 +19,15 @@ from storage_demo.api.bodies import Body, json_response, parse, read_body
 from storage_demo.api.keys import ENGINE, SETTINGS
 from storage_demo.api.parameters import timestamp_us
 from storage_demo.api.query_bodies import QueryBody
+from storage_demo.api.reading import refuse_extensions
 from storage_demo.api.responses import send_range
 from storage_demo.engine import MAX_INTEGER, InvalidError
 
 __all__ = ["link_routes"]
 
 _US_PER_SECOND = 1_000_000
+_MAX_PAYLOAD_BYTES = 8 * 1024  # whoever has a link can have it read as often as they like
+_MAX_PATH_LENGTH = 8_000  # of what most servers and clients take in the first line of a request
 _LINK = "ct"
 _ENTRY = "e"
 
@@ -75,14 +78,22 @@ async def create_link(request: web.Request) -> web.Response:
         raise InvalidError("Only 'Query' type is supported for query links")
     if body.record_entry is None or body.record_timestamp is None:
         raise InvalidError("Both 'record_entry' and 'record_timestamp' must be provided in payload")
-    query = body.query.model_copy(update={"entries": body.query.entries or [body.entry]})
+    refuse_extensions(request, body.query)
+    query = body.query.model_copy(update={"entries": body.query.entries or [body.entry], "ext": None})
     query.selection()  # what is wrong with it is told now
     record = _Place(entry=body.record_entry, timestamp_us=body.record_timestamp)
-    payload = zlib.compress(_Payload(query=query, record=record).model_dump_json(exclude_none=True).encode())
+    payload = _Payload(query=query, record=record).model_dump_json(exclude_none=True).encode()
+    if len(payload) > _MAX_PAYLOAD_BYTES:
+        raise InvalidError(
+            f"A query in a link can have at most {_MAX_PAYLOAD_BYTES} bytes, got {len(payload)}"
+        )
     base_url = _public_url(request) if body.base_url is None else _checked(body.base_url)
-    text = await make_link(request, access, body.expire_at * _US_PER_SECOND, payload)
-    path = URL.build(path=f"api/v1/links/{request.match_info['file_name']}")
-    return json_response({"link": f"{base_url}{path}?{_LINK}={text}"})
+    text = await make_link(request, access, body.expire_at * _US_PER_SECOND, zlib.compress(payload))
+    file_path = URL.build(path=f"api/v1/links/{request.match_info['file_name']}")
+    path = f"{file_path}?{_LINK}={text}"
+    if len(path) > _MAX_PATH_LENGTH:
+        raise InvalidError("The name of the file is too long for a link")
+    return json_response({"link": f"{base_url}{path}"})
 
 
 @requires(read_link(_LINK))

@@ -13,7 +13,15 @@ from storage_demo.api.query_bodies import QueryBody
 from storage_demo.encoding.batch import BatchHeaders, is_full
 from storage_demo.engine import InvalidError, OneRecord, Query, Record, RecordBatch, Selection
 
-__all__ = ["answer_query", "begin_query", "find_query", "read_batch", "read_one", "remove_found"]
+__all__ = [
+    "answer_query",
+    "begin_query",
+    "find_query",
+    "read_batch",
+    "read_one",
+    "refuse_extensions",
+    "remove_found",
+]
 
 _BYTES_PER_BODY_BYTE = 20  # what a condition takes in memory, over its text
 
@@ -45,7 +53,7 @@ async def answer_query(request: web.Request, entry: str | None) -> web.Response:
     Which of both it is, and so which access it takes, stands in the body. Without any access to the bucket the answer
     is a refusal in any case, and at once for a client that waits to send its body.
     """
-    bucket, engine = bucket_name(request), request.app[ENGINE]
+    bucket = bucket_name(request)
     is_refused = not any([await allowed(request, BucketAccess(action, bucket)) for action in Action])
     if is_refused and hdrs.EXPECT in request.headers:
         await authorize(request, BucketAccess(Action.READ, bucket))
@@ -58,13 +66,18 @@ async def answer_query(request: web.Request, entry: str | None) -> web.Response:
         raise
     is_removal = body.query_type == "REMOVE"
     await authorize(request, BucketAccess(Action.WRITE if is_removal else Action.READ, bucket))
-    for extension in body.ext or ():
-        query_id = engine.queries.claim_id()
-        raise InvalidError(f"Unknown extension '{extension}' in query id={query_id}")
+    refuse_extensions(request, body)
     selection = body.selection(entry)
     if is_removal:
         return await remove_found(request, selection)
     return await begin_query(request, selection, body.ttl_seconds, len(content) * _BYTES_PER_BODY_BYTE)
+
+
+def refuse_extensions(request: web.Request, body: QueryBody) -> None:
+    """Raise `InvalidError` for a query that asks for an extension: none is installed."""
+    for extension in body.ext or ():
+        query_id = request.app[ENGINE].queries.claim_id()
+        raise InvalidError(f"Unknown extension '{extension}' in query id={query_id}")
 
 
 async def begin_query(

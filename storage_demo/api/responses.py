@@ -39,16 +39,15 @@ async def send_range(request: web.Request, record: Record, reader: RecordReader)
         "referrer-policy": "no-referrer",
     }
     try:
-        start_bytes, stop_bytes = _range(request, record.length_bytes)
+        part = _range(request, record.length_bytes)
     except IndexError:
         message = f"The record has {record.length_bytes} bytes, and none in the range that is asked for"
         return error_response(416, message, {"content-range": f"bytes */{record.length_bytes}"})
-    status = 200
-    if (start_bytes, stop_bytes) != (0, record.length_bytes):
-        status = 206
-        headers["content-range"] = f"bytes {start_bytes}-{stop_bytes - 1}/{record.length_bytes}"
-    chunks = reader.chunks(start_bytes, stop_bytes)
-    return await _send(request, headers, stop_bytes - start_bytes, chunks, status)
+    if part is None:
+        return await _send(request, headers, record.length_bytes, _chunks([reader]))
+    headers["content-range"] = f"bytes {part.start}-{part.stop - 1}/{record.length_bytes}"
+    chunks = reader.chunks(part.start, part.stop)
+    return await _send(request, headers, len(part), chunks, status=206)
 
 
 async def send_batch(
@@ -74,23 +73,24 @@ def _record_headers(record: Record) -> dict[str, str]:
     }
 
 
-def _range(request: web.Request, length_bytes: int) -> tuple[int, int]:
-    """The bytes that are asked for: all, unless one range is. Raises `IndexError` if there are no such bytes.
+def _range(request: web.Request, length_bytes: int) -> range | None:
+    """The bytes that are asked for, None for all. Raises `IndexError` if there are none of those.
 
     A range that can't be read, and one under a condition that we have no validator for, do not count (§14.2, §13.1.5).
     """
     if request.method != hdrs.METH_GET or hdrs.IF_RANGE in request.headers:
-        return 0, length_bytes
+        return None
     try:
         asked = request.http_range
     except ValueError:
-        return 0, length_bytes
+        return None
     if asked.start is None:
-        return 0, length_bytes
-    start_bytes, stop_bytes, _ = asked.indices(length_bytes)
-    if start_bytes >= stop_bytes:
+        return None
+    is_last_zero = asked.start == 0 and request.headers[hdrs.RANGE].replace(" ", "").startswith("bytes=-")
+    part = range(length_bytes)[asked]
+    if not part or is_last_zero:
         raise IndexError
-    return start_bytes, stop_bytes
+    return part
 
 
 async def _send(

@@ -11,7 +11,7 @@ from aiohttp import web
 from reductauth.web import let_client_send
 from storage_demo.api.keys import ENGINE
 from storage_demo.api.parameters import announced_bytes, bucket_name
-from storage_demo.encoding.items import NewRecord
+from storage_demo.encoding.items import AnnouncedRecord
 from storage_demo.engine import (
     EngineError,
     InvalidError,
@@ -24,13 +24,14 @@ from storage_demo.engine import (
 __all__ = ["check_length", "store_records"]
 
 _CHUNK_BYTES = 256 * 1024
+_MAX_OPEN_RECORDS = 16  # of one batch, received or being committed: each may hold half a megabyte
 
 Refusals = list[EngineError | None]
 
 _logger = logging.getLogger("storage_demo.api")
 
 
-def check_length(request: web.Request, records: Sequence[NewRecord]) -> None:
+def check_length(request: web.Request, records: Sequence[AnnouncedRecord]) -> None:
     """Raise `InvalidError` if another length is announced than the records have together."""
     length_bytes = announced_bytes(request)
     if length_bytes is not None and length_bytes != sum(record.length_bytes for record in records):
@@ -39,7 +40,7 @@ def check_length(request: web.Request, records: Sequence[NewRecord]) -> None:
         )
 
 
-async def store_records(request: web.Request, records: Sequence[tuple[str, NewRecord]]) -> Refusals:
+async def store_records(request: web.Request, records: Sequence[tuple[str, AnnouncedRecord]]) -> Refusals:
     """Store the records that the body holds one after the other, each with its entry.
 
     Returns for each of them None, or why it is not stored; the others are. Raises `LengthMismatchError` if the
@@ -49,12 +50,16 @@ async def store_records(request: web.Request, records: Sequence[tuple[str, NewRe
     refusals: Refusals = [None] * len(records)
     commits: list[asyncio.Task[None]] = []
     previous: RecordWriter | None = None
+    free_places = asyncio.Semaphore(_MAX_OPEN_RECORDS)
     try:
         for position, (entry, record) in enumerate(records):
+            await free_places.acquire()
             writer = await _receive(request, entry, record, refusals, position)
             if writer is None:
+                free_places.release()
                 continue
             commit = asyncio.create_task(_commit(writer, previous, refusals, position))
+            commit.add_done_callback(lambda _: free_places.release())
             commits.append(commit)
             previous = writer
             if is_meta_entry(entry):
@@ -71,7 +76,7 @@ async def store_records(request: web.Request, records: Sequence[tuple[str, NewRe
 
 
 async def _receive(
-    request: web.Request, entry: str, record: NewRecord, refusals: Refusals, position: int
+    request: web.Request, entry: str, record: AnnouncedRecord, refusals: Refusals, position: int
 ) -> RecordWriter | None:
     """Take in one record, or leave its bytes out and say why."""
     writer: RecordWriter | None = None
@@ -92,7 +97,7 @@ async def _receive(
                 writer = await _write(writer, chunk, refusals, position)
     except BaseException:
         if writer is not None:
-            await asyncio.to_thread(writer.abort)
+            await writer.discard()
         raise
     return writer
 
@@ -104,7 +109,7 @@ async def _write(
         await writer.write(chunk)
     except EngineError as refusal:
         refusals[position] = refusal
-        await asyncio.to_thread(writer.abort)
+        await writer.discard()
         return None
     return writer
 

@@ -24,7 +24,7 @@ MAX_HEADER_BYTES = 512_000
 
 
 class BatchHeaders(Protocol):
-    """The headers that describe the records of one batch; records come ordered by (time, entry)."""
+    """The headers that describe the records of one batch, ordered by (time, entry)."""
 
     @property
     def record_count(self) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class NewRecord:
+class AnnouncedRecord:
     """A record to be stored: time in microseconds since the epoch, length in bytes, type and labels."""
 
     timestamp_us: int
@@ -16,7 +16,7 @@ class NewRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class LabelChange:
+class RequestedChange:
     """What becomes of labels of the record at ``timestamp_us``: None removes one, the others stay."""
 
     timestamp_us: int

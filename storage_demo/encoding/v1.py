@@ -14,7 +14,7 @@ from storage_demo.encoding.headers import (
     read_length,
     read_number,
 )
-from storage_demo.encoding.items import LabelChange, NewRecord
+from storage_demo.encoding.items import AnnouncedRecord, RequestedChange
 from storage_demo.encoding.labels import (
     check_change_count,
     check_label_count,
@@ -25,9 +25,9 @@ from storage_demo.encoding.labels import (
 from storage_demo.engine import InvalidError, Record
 
 __all__ = [
+    "AnnouncedRecord",
     "BatchHeaders",
-    "LabelChange",
-    "NewRecord",
+    "RequestedChange",
     "error_header",
     "read_removal_batch",
     "read_update_batch",
@@ -39,7 +39,7 @@ _TIME_PREFIX = "x-reduct-time-"
 _ERROR_PREFIX = "x-reduct-error-"
 
 
-def read_write_batch(headers: Iterable[Header]) -> list[NewRecord]:
+def read_write_batch(headers: Iterable[Header]) -> list[AnnouncedRecord]:
     """Return the records of a POST, in ascending time: the order of their contents in the body.
 
     Raises `InvalidError`.
@@ -49,11 +49,13 @@ def read_write_batch(headers: Iterable[Header]) -> list[NewRecord]:
         length, content_type, label_part = _split(value)
         labels = dict(read_labels(label_part))
         check_label_count(len(labels))
-        records.append(NewRecord(timestamp_us, read_length(length), read_content_type(content_type), labels))
+        records.append(
+            AnnouncedRecord(timestamp_us, read_length(length), read_content_type(content_type), labels)
+        )
     return records
 
 
-def read_update_batch(headers: Iterable[Header]) -> list[LabelChange]:
+def read_update_batch(headers: Iterable[Header]) -> list[RequestedChange]:
     """Return the changes of a PATCH, in ascending time; lengths and types are not looked at.
 
     Raises `InvalidError`.
@@ -63,7 +65,7 @@ def read_update_batch(headers: Iterable[Header]) -> list[LabelChange]:
         _, _, label_part = _split(value)
         changes = {name: text or None for name, text in read_labels(label_part)}
         check_change_count(len(changes))
-        updates.append(LabelChange(timestamp_us, changes))
+        updates.append(RequestedChange(timestamp_us, changes))
     return updates
 
 

@@ -25,7 +25,7 @@ from storage_demo.engine.database import Database, sweep_drafts
 from storage_demo.engine.faults import storage_faults
 from storage_demo.engine.folders import make_private_folder
 from storage_demo.engine.lock import FolderLock
-from storage_demo.engine.names import check_bucket_name, check_entry_name
+from storage_demo.engine.names import check_bucket_name, check_entry_name, is_meta_entry
 from storage_demo.engine.opening import RecordOpener
 from storage_demo.engine.quota import check_quota
 from storage_demo.engine.records import DEFAULT_CONTENT_TYPE, Record, check_timestamp, sorted_labels
@@ -296,5 +296,6 @@ def _admit(connection: sqlite3.Connection, record: Record) -> int:
     """Return the id of the bucket that may take *record*, or raise what refuses it."""
     bucket = queries.find_bucket(connection, record.bucket)
     record_changes.check_free(connection, bucket.id, record)
-    check_quota(bucket, record.length_bytes)
+    if not is_meta_entry(record.entry):  # it may take the place of another one, whose size is known only then
+        check_quota(bucket, record.length_bytes)
     return bucket.id

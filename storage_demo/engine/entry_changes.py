@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from storage_demo.engine.attachments import check_removable_entry, check_renamable_entry
 from storage_demo.engine.erasure import add_to_bucket
 from storage_demo.engine.errors import EntryExistsError
-from storage_demo.engine.names import check_entry_name, entry_parents, is_meta_entry
+from storage_demo.engine.names import check_entry_name, check_entry_size, entry_parents, is_meta_entry
 from storage_demo.engine.queries import find_bucket, find_entry
 
 if TYPE_CHECKING:
@@ -67,6 +67,13 @@ def rename_entry(connection: sqlite3.Connection, bucket: str, old: str, new: str
     taken = connection.execute(f"SELECT 1 FROM entries WHERE {_TREE} LIMIT 1", (bucket_id, new)).fetchone()
     if taken is not None or new.startswith(f"{old}/"):
         raise EntryExistsError(bucket, new)
+    longest, deepest = connection.execute(
+        f"""
+        SELECT MAX(length(name)), MAX(length(name) - length(replace(name, '/', ''))) FROM entries WHERE {_TREE}
+        """,
+        (bucket_id, old),
+    ).fetchone()
+    check_entry_size(longest + len(new) - len(old), deepest + 1 + new.count("/") - old.count("/"))
     for parent in entry_parents(new):
         _ensure(connection, bucket_id, parent)
     connection.execute(

@@ -18,6 +18,9 @@ import re
 from storage_demo.engine.errors import InvalidError
 
 META_SEGMENT = "$meta"
+MAX_ENTRY_LENGTH = 1_024
+MAX_ENTRY_SEGMENTS = 64
+"""Each segment makes an entry of its own, whose name has all before it."""
 
 _BUCKET = re.compile(r"[A-Za-z0-9_-]+")
 _ENTRY = re.compile(r"[A-Za-z0-9_-]+(?:/[A-Za-z0-9_-]+)*(?:/\$meta)?|\$meta")
@@ -47,6 +50,15 @@ def check_entry_name(name: str) -> None:
     if not is_entry_name(name):
         raise InvalidError(
             "Entry name can contain only letters, digits and [-,_,/] symbols or end with '/$meta'"
+        )
+    check_entry_size(len(name), name.count("/") + 1)
+
+
+def check_entry_size(length: int, segment_count: int) -> None:
+    """Raise `InvalidError` for a name of more characters or segments than a new entry may have."""
+    if length > MAX_ENTRY_LENGTH or segment_count > MAX_ENTRY_SEGMENTS:
+        raise InvalidError(
+            f"Entry name must not have more than {MAX_ENTRY_LENGTH} characters or {MAX_ENTRY_SEGMENTS} segments"
         )
 
 

@@ -13,7 +13,7 @@ Only exclusions mean all but those. System entries (``$meta``) are selected by t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 from storage_demo.engine.errors import InvalidError
@@ -35,16 +35,46 @@ _SEPARATOR = "/"
 
 
 @dataclass(frozen=True, slots=True)
+class _Choice:
+    """Entries by their names, by what their names begin with, and by what their paths are like."""
+
+    names: frozenset[str]
+    prefixes: tuple[str, ...]
+    paths: tuple[list[str], ...]
+
+    @classmethod
+    def of(cls, patterns: Iterable[str]) -> Self:
+        given = list(patterns)
+        wildcards = [pattern for pattern in given if _WILDCARD in pattern]
+        return cls(
+            frozenset(pattern.removeprefix(_SEPARATOR) for pattern in given if _WILDCARD not in pattern),
+            tuple(pattern[:-1] for pattern in wildcards if _is_prefix(pattern)),
+            tuple(
+                pattern.removeprefix(_SEPARATOR).split(_SEPARATOR)
+                for pattern in wildcards
+                if not _is_prefix(pattern)
+            ),
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self.names or self.prefixes or self.paths)
+
+    def matches(self, entry: str) -> bool:
+        return entry in self.names or self.has_wildcard_for(entry)
+
+    def has_wildcard_for(self, entry: str) -> bool:
+        if entry.startswith(self.prefixes):
+            return True
+        segments = entry.split(_SEPARATOR)
+        return any(_path_matches(path, segments) for path in self.paths)
+
+
+@dataclass(frozen=True, slots=True)
 class EntryPatterns:
-    """A choice of entries: those with one of the *names*, or that one of the *wildcards* matches, less the excluded.
+    """A choice of entries: those *included*, or all that are listed if none are, less those *excluded*."""
 
-    Without names and wildcards it is all that are listed.
-    """
-
-    names: frozenset[str] = frozenset()
-    wildcards: tuple[str, ...] = ()
-    excluded_names: frozenset[str] = frozenset()
-    excluded_wildcards: tuple[str, ...] = ()
+    included: _Choice = field(default_factory=lambda: _Choice.of(()))
+    excluded: _Choice = field(default_factory=lambda: _Choice.of(()))
 
     @classmethod
     def parse(cls, patterns: Iterable[str]) -> Self:
@@ -60,49 +90,33 @@ class EntryPatterns:
                 f"Entries with wildcards can have at most {MAX_WILDCARD_CHARACTERS} characters in a query, "
                 f"got {wildcard_characters}"
             )
-        names, wildcards = _parted(pattern for pattern in given if not pattern.startswith(_EXCLUSION))
-        excluded_names, excluded_wildcards = _parted(
-            pattern.removeprefix(_EXCLUSION) for pattern in given if pattern.startswith(_EXCLUSION)
+        return cls(
+            _Choice.of(pattern for pattern in given if not pattern.startswith(_EXCLUSION)),
+            _Choice.of(
+                pattern.removeprefix(_EXCLUSION) for pattern in given if pattern.startswith(_EXCLUSION)
+            ),
         )
-        return cls(names, wildcards, excluded_names, excluded_wildcards)
 
     @property
     def is_all(self) -> bool:
         """Whether nothing was said about entries."""
-        is_excluding = self.excluded_names or self.excluded_wildcards
-        return not self.names and not is_excluding and set(self.wildcards) <= {_WILDCARD}
+        included = self.included
+        says_all = not included.names and not included.paths and set(included.prefixes) <= {""}
+        return says_all and not self.excluded
 
     def select(self, entry: str) -> bool:
         """Tell whether the entry with this valid name is meant."""
-        if entry in self.excluded_names or any(
-            _matches(pattern, entry) for pattern in self.excluded_wildcards
-        ):
+        if self.excluded.matches(entry):
             return False
-        if entry in self.names:
+        if entry in self.included.names:
             return True
         if is_meta_entry(entry):
             return False
-        if not self.names and not self.wildcards:
-            return True
-        return any(_matches(pattern, entry) for pattern in self.wildcards)
-
-
-def _parted(patterns: Iterable[str]) -> tuple[frozenset[str], tuple[str, ...]]:
-    """Part names from patterns with wildcards."""
-    given = list(patterns)
-    names = (pattern.removeprefix(_SEPARATOR) for pattern in given if _WILDCARD not in pattern)
-    return frozenset(names), tuple(pattern for pattern in given if _WILDCARD in pattern)
+        return not self.included or self.included.has_wildcard_for(entry)
 
 
 def _is_prefix(pattern: str) -> bool:
     return pattern.find(_WILDCARD) == len(pattern) - 1 and _SEPARATOR not in pattern
-
-
-def _matches(pattern: str, entry: str) -> bool:
-    if _is_prefix(pattern):
-        return entry.startswith(pattern[:-1])
-    segments = pattern.removeprefix(_SEPARATOR).split(_SEPARATOR)
-    return _path_matches(segments, entry.split(_SEPARATOR))
 
 
 def _path_matches(pattern: list[str], path: list[str]) -> bool:

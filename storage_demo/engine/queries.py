@@ -137,6 +137,20 @@ def list_entries(connection: sqlite3.Connection, bucket_id: int) -> list[EntryRo
     return [_entry_row(row) for row in connection.execute(f"{_ENTRY_ROW} WHERE bucket_id = ?", (bucket_id,))]
 
 
+def count_entries(connection: sqlite3.Connection, bucket_id: int) -> int:
+    """Return how many entries the bucket has, system entries counted."""
+    row = connection.execute("SELECT COUNT(*) FROM entries WHERE bucket_id = ?", (bucket_id,)).fetchone()
+    count: int = row[0]
+    return count
+
+
+def latest_of_bucket_us(connection: sqlite3.Connection, bucket_id: int) -> int | None:
+    """Return the time of the latest record of a bucket, None if it has none."""
+    row = connection.execute("SELECT MAX(timestamp_us) FROM records WHERE bucket_id = ?", (bucket_id,))
+    found: int | None = row.fetchone()[0]
+    return found
+
+
 def latest_us(connection: sqlite3.Connection, entry_id: int) -> int | None:
     """Return the time of the latest record of an entry, None if it has none."""
     row = connection.execute("SELECT MAX(timestamp_us) FROM records WHERE entry_id = ?", (entry_id,))

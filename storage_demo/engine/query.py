@@ -13,7 +13,7 @@ from storage_demo.engine.errors import (
     StorageError,
 )
 from storage_demo.engine.opening import damaged
-from storage_demo.engine.queries import entry_of_id, stored_record
+from storage_demo.engine.scan import record_of_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,13 +28,12 @@ if TYPE_CHECKING:
 class Query:
     """The state of a query between its reads. Every read consumes what it hands out."""
 
-    def __init__(self, scan: Scan, bucket: str) -> None:
+    def __init__(self, scan: Scan) -> None:
         self.scan = scan
         self.read_count = 0
         """Reads that are under way."""
         self.read_at_seconds = 0.0
         """When it was read last, by the clock of who keeps it."""
-        self._bucket = bucket
         # A read whose caller was cancelled goes on in its thread, so reads take turns.
         self._turn = threading.Lock()
         self._held: RecordKey | None = None
@@ -79,7 +78,7 @@ class Query:
         for key in self._keys(connection):
             # Whatever fails, the next read begins with it: until it is in a batch, or known to be gone.
             self._held = key
-            stored = self._look_up(connection, key)
+            stored = record_of_key(connection, self.scan.bucket, key)
             if stored is None:
                 self._held = None
                 continue
@@ -110,7 +109,3 @@ class Query:
         if key == self._missing:
             raise damaged(stored)
         self._missing = key
-
-    def _look_up(self, connection: sqlite3.Connection, key: RecordKey) -> StoredRecord | None:
-        entry = entry_of_id(connection, key.entry_id)
-        return None if entry is None else stored_record(connection, self._bucket, entry, key.timestamp_us)

@@ -15,17 +15,19 @@ from storage_demo.engine.errors import (
     EngineError,
     InvalidError,
     NotFoundError,
+    QuotaError,
     RecordExistsError,
     RecordNotFoundError,
 )
 from storage_demo.engine.queries import bucket_of_id, find_bucket, find_entry
-from storage_demo.engine.quota import make_room
+from storage_demo.engine.quota import check_quota, make_room
 from storage_demo.engine.records import Record, labels_size_bytes, sorted_labels, stored_size_bytes
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Mapping, Sequence
 
+    from storage_demo.engine.queries import BucketRow
     from storage_demo.engine.scan import RecordKey
 
 
@@ -69,10 +71,14 @@ def insert_record(connection: sqlite3.Connection, new: NewRecord) -> list[str]:
         raise BucketNotFoundError(record.bucket)
     key = attachment_key(record.entry, dict(record.labels))
     check_free(connection, bucket.id, record)
-    freed_files = make_room(connection, bucket, record.length_bytes)
     entry_id = ensure_entry(connection, bucket.id, record.entry)
+    freed_files: list[str] = []
     if key is not None:
-        freed_files += erase(connection, _attached_as(connection, entry_id, key))
+        replaced = _attached_as(connection, entry_id, key)
+        freed_files += erase(connection, replaced)
+        freed_bytes = sum(victim.size_bytes for victim in replaced)
+        bucket = replace(bucket, size_bytes=bucket.size_bytes - freed_bytes)
+    freed_files += make_room(connection, bucket, record.length_bytes)
     block = blocks.place(connection, entry_id, record.timestamp_us, record.length_bytes, bucket.settings)
     size_bytes = stored_size_bytes(record, block.begin_bytes)
     connection.execute(
@@ -119,10 +125,10 @@ def update_labels(
     """Change the labels of stored records, each by itself.
 
     Returns for each of *changes* None, or why nothing was done: `EntryNotFoundError`, `RecordNotFoundError`,
-    `InvalidError`. Raises `BucketNotFoundError`.
+    `InvalidError`, `QuotaError`. Raises `BucketNotFoundError`.
     """
     bucket_id = find_bucket(connection, bucket).id
-    return [_refusal_of_update(connection, bucket_id, bucket, change) for change in changes]
+    return [_refusal_of_update(connection, bucket_id, change) for change in changes]
 
 
 def remove_records(connection: sqlite3.Connection, bucket: str, places: Sequence[tuple[str, int]]) -> Removed:
@@ -159,17 +165,19 @@ def remove_found(connection: sqlite3.Connection, keys: Iterable[RecordKey]) -> t
 
 
 def _refusal_of_update(
-    connection: sqlite3.Connection, bucket_id: int, bucket: str, change: LabelChange
+    connection: sqlite3.Connection, bucket_id: int, change: LabelChange
 ) -> EngineError | None:
+    bucket = bucket_of_id(connection, bucket_id)  # as large as the change before this one left it
     try:
-        _update(connection, bucket_id, bucket, change)
-    except (NotFoundError, InvalidError) as refusal:
+        if bucket is not None:
+            _update(connection, bucket, change)
+    except (NotFoundError, InvalidError, QuotaError) as refusal:
         return refusal
     return None
 
 
-def _update(connection: sqlite3.Connection, bucket_id: int, bucket: str, change: LabelChange) -> None:
-    entry = find_entry(connection, bucket_id, bucket, change.entry)
+def _update(connection: sqlite3.Connection, bucket: BucketRow, change: LabelChange) -> None:
+    entry = find_entry(connection, bucket.id, bucket.name, change.entry)
     row = connection.execute(
         """
         SELECT id, block_id, length_bytes, content_type, labels FROM records
@@ -178,21 +186,25 @@ def _update(connection: sqlite3.Connection, bucket_id: int, bucket: str, change:
         (entry.id, change.timestamp_us),
     ).fetchone()
     if row is None:
-        raise RecordNotFoundError(bucket, entry.name, change.timestamp_us)
+        raise RecordNotFoundError(bucket.name, entry.name, change.timestamp_us)
     record_id, block_id, length_bytes, content_type, stored = row
     merged = {**dict(json.loads(stored)), **change.changes}
     labels = {name: value for name, value in merged.items() if value is not None}
     # The checks of a new record hold for a changed one.
-    before = Record(bucket, entry.name, change.timestamp_us, length_bytes, content_type)
+    before = Record(bucket.name, entry.name, change.timestamp_us, length_bytes, content_type)
     after = replace(before, labels=sorted_labels(labels))
     key = attachment_key(entry.name, labels)
+    if key is not None and any(victim.id != record_id for victim in _attached_as(connection, entry.id, key)):
+        raise InvalidError(f"System entry '{entry.name}' has another record with the key '{key}'")
     grown_bytes = labels_size_bytes(after.labels) - labels_size_bytes(json.loads(stored))
+    if grown_bytes > 0:
+        check_quota(bucket, grown_bytes)
     connection.execute(
         "UPDATE records SET labels = ?, attachment_key = ?, size_bytes = size_bytes + ? WHERE id = ?",
         (json.dumps(after.labels), key, grown_bytes, record_id),
     )
     blocks.grow(connection, block_id, grown_bytes)
-    add_to_bucket(connection, bucket_id, grown_bytes)
+    add_to_bucket(connection, bucket.id, grown_bytes)
 
 
 def _victim_at(connection: sqlite3.Connection, entry_id: int, timestamp_us: int) -> Victim | None:

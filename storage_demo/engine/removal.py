@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from storage_demo.engine.attachments import check_removable_records
-from storage_demo.engine.errors import EntryNotFoundError
+from storage_demo.engine.errors import ConditionError, EntryNotFoundError, ReferenceNotFoundError
 from storage_demo.engine.names import is_meta_entry
 from storage_demo.engine.queries import find_bucket
 from storage_demo.engine.record_changes import remove_found
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from storage_demo.engine.contents import ContentFolder
     from storage_demo.engine.database import Database
+    from storage_demo.engine.errors import EngineError
     from storage_demo.engine.scan import RecordKey, Scan
     from storage_demo.engine.selection import Selection
 
@@ -41,6 +42,7 @@ class Removal:
         self._bucket = bucket
         self._selection = replace(selection, is_continuous=False)
         self._scan: Scan | None = None
+        self._failure: EngineError | None = None
         self.is_over = False
 
     def step(self) -> int:
@@ -49,6 +51,8 @@ class Removal:
         An entry that does not exist has none. Raises `BucketNotFoundError`, `InvalidError`, and for a strict
         condition `ConditionError` and `ReferenceNotFoundError`.
         """
+        if self._failure is not None:
+            raise self._failure
         keys = self._database.read(self._find)
         if not keys:
             return 0
@@ -64,6 +68,12 @@ class Removal:
             except EntryNotFoundError:
                 self.is_over = True
                 return []
-        keys = [key for key in self._scan.slice(connection) if not is_meta_entry(key.entry)]
+        keys = []
+        try:
+            for key in self._scan.slice(connection):
+                if not is_meta_entry(key.entry):
+                    keys.append(key)  # noqa: PERF401 - what was found before a failure is kept
+        except (ConditionError, ReferenceNotFoundError) as failure:
+            self._failure = failure
         self.is_over = self._scan.is_at_end
         return keys

@@ -9,10 +9,17 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from storage_demo.engine.batch import RecordBatch
-from storage_demo.engine.errors import QueryNotFoundError, RecordNotSelectedError
+from storage_demo.engine.errors import (
+    EntryNotFoundError,
+    InvalidError,
+    QueryNotFoundError,
+    RecordNotSelectedError,
+    StorageBusyError,
+)
+from storage_demo.engine.patterns import EntryPatterns
 from storage_demo.engine.queries import find_bucket, find_entry
 from storage_demo.engine.query import Query
-from storage_demo.engine.scan import begin_scan
+from storage_demo.engine.scan import begin_scan, record_of_key
 
 if TYPE_CHECKING:
     import sqlite3
@@ -21,6 +28,7 @@ if TYPE_CHECKING:
     from storage_demo.engine.batch import BatchRule
     from storage_demo.engine.database import Database
     from storage_demo.engine.opening import RecordOpener
+    from storage_demo.engine.queries import StoredRecord
     from storage_demo.engine.reader import RecordReader
     from storage_demo.engine.scan import Scan
     from storage_demo.engine.selection import Selection
@@ -79,7 +87,7 @@ class RunningQueries:
 
         def look(connection: sqlite3.Connection) -> Query:
             bucket_id = find_bucket(connection, bucket).id
-            return Query(begin_scan(connection, bucket_id, bucket, selection), bucket)
+            return Query(begin_scan(connection, bucket_id, bucket, selection))
 
         query = await self._lookups.run(partial(self._database.read, look))
         query.read_at_seconds = now_seconds = self._clock()
@@ -136,25 +144,39 @@ class RunningQueries:
     async def pick(self, bucket: str, selection: Selection, entry: str, timestamp_us: int) -> RecordReader:
         """Open one record, if it is among those that *selection* finds.
 
-        Raises `BucketNotFoundError`, `RecordNotSelectedError`, `ContentDamagedError`, and for a strict condition
-        `ConditionError` and `ReferenceNotFoundError`.
+        Raises `BucketNotFoundError`, `RecordNotSelectedError`, `ContentDamagedError`, for a strict condition
+        `ConditionError` and `ReferenceNotFoundError`, and `StorageBusyError` after 5 seconds of looking.
         """
-        around = replace(selection.around(timestamp_us), is_continuous=False)
+        not_selected = RecordNotSelectedError(entry, timestamp_us)
+        if not selection.patterns.select(entry):
+            raise not_selected
+        # What a condition counts, it counts for each entry by itself: the others need not be looked at.
+        alone = replace(
+            selection.around(timestamp_us), entry=entry, patterns=EntryPatterns(), is_continuous=False
+        )
+        deadline_seconds = self._clock() + _BATCH_SECONDS
 
         def begin(connection: sqlite3.Connection) -> Scan:
-            return begin_scan(connection, find_bucket(connection, bucket).id, bucket, around)
+            return begin_scan(connection, find_bucket(connection, bucket).id, bucket, alone)
 
-        scan = await self._lookups.run(partial(self._database.read, begin))
+        def look(connection: sqlite3.Connection) -> StoredRecord | None:
+            keys = (key for key in scan.slice(connection) if key.timestamp_us == timestamp_us)
+            # Read in the snapshot in which it was judged.
+            return next((record_of_key(connection, bucket, key) for key in keys), None)
 
-        def look(connection: sqlite3.Connection) -> bool:
-            return any(
-                (key.entry, key.timestamp_us) == (entry, timestamp_us) for key in scan.slice(connection)
-            )
-
-        while not await self._lookups.run(partial(self._database.read, look)):
+        try:
+            scan = await self._lookups.run(partial(self._database.read, begin))
+        except (EntryNotFoundError, InvalidError):  # there is no such entry, or nothing of it is asked for
+            raise not_selected from None
+        while (stored := await self._lookups.run(partial(self._database.read, look))) is None:
             if scan.is_at_end:
-                raise RecordNotSelectedError(entry, timestamp_us)
-        return await self._lookups.run(partial(self._opener.open_at, bucket, entry, timestamp_us))
+                raise not_selected
+            if self._clock() > deadline_seconds:
+                raise StorageBusyError
+        reader = await self._lookups.run(partial(self._opener.open, stored))
+        if reader is None:  # removed meanwhile
+            raise not_selected
+        return reader
 
     def _refreshed(self, query_id: int, owner: str) -> Query | None:
         of_owner = self._waiting.get(owner, {})

@@ -11,7 +11,7 @@ from __future__ import annotations
 import heapq
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING
@@ -28,16 +28,20 @@ from storage_demo.engine.integers import MAX_INTEGER
 from storage_demo.engine.queries import (
     EntryRow,
     bucket_of_id,
+    count_entries,
     entry_of_id,
     find_entry,
+    latest_of_bucket_us,
     latest_us,
     list_entries,
+    stored_record,
 )
 
 if TYPE_CHECKING:
     import sqlite3
 
     from storage_demo.engine.conditions import Evaluation
+    from storage_demo.engine.queries import StoredRecord
     from storage_demo.engine.selection import Selection
 
 MAX_EXAMINED = 2_000
@@ -93,7 +97,8 @@ class Scan:
         self.is_continuous = selection.is_continuous
         self.is_at_end = False
         """Whether the last slice met the end: for a continuous pass, the end of what there is by now."""
-        self._bucket = bucket
+        self.bucket = bucket
+        """What the bucket is called now."""
         self._selection = selection
         self._last_us = last_us
         self._start_us = selection.start_us or 0
@@ -108,10 +113,15 @@ class Scan:
         Whoever stops early goes on behind the last one that it took. Raises `BucketNotFoundError` if the bucket
         was removed, and with `Selection.is_strict` `ConditionError` and `ReferenceNotFoundError`.
         """
-        if bucket_of_id(connection, self.bucket_id) is None:
-            raise BucketNotFoundError(self._bucket)
+        bucket = bucket_of_id(connection, self.bucket_id)
+        if bucket is None:
+            raise BucketNotFoundError(self.bucket)
+        self.bucket = bucket.name
         self.is_at_end = False
-        streams = [self._stream(connection, entry) for entry in self._entries(connection)]
+        entries = self._entries(connection)
+        if entries is None:
+            return
+        streams = [self._stream(connection, entry) for entry in entries]
         candidates = heapq.merge(*streams, key=attrgetter("order"))
         over_at_seconds: float | None = None
         for examined, candidate in enumerate(candidates, 1):
@@ -126,20 +136,34 @@ class Scan:
                 return
         self.is_at_end = True
 
-    def _entries(self, connection: sqlite3.Connection) -> Iterator[EntryRow]:
+    def _entries(self, connection: sqlite3.Connection) -> list[EntryRow] | None:
+        """Return the entries that are meant, or None while there are more of them to compare with the patterns."""
         if self.entry_id is not None:
             entry = entry_of_id(connection, self.entry_id)
-            if entry is not None:
-                yield entry
-            return
-        for entry in list_entries(connection, self.bucket_id):
+            return [] if entry is None else [entry]
+        over_at_seconds = time.monotonic() + MAX_SLICE_SECONDS
+        listed = list_entries(connection, self.bucket_id)
+        for entry in listed:
             # By name too: an entry may be renamed between two slices.
-            known = self._is_selected.get((entry.id, entry.name))
-            if known is None:
-                known = self._selection.patterns.select(entry.name)
-                self._is_selected[entry.id, entry.name] = known
-            if known:
-                yield entry
+            if (entry.id, entry.name) not in self._is_selected:
+                if time.monotonic() > over_at_seconds:
+                    return None
+                self._is_selected[entry.id, entry.name] = self._selection.patterns.select(entry.name)
+        self._forget_all_but(listed)
+        return [entry for entry in listed if self._is_selected[entry.id, entry.name]]
+
+    def _forget_all_but(self, listed: list[EntryRow]) -> None:
+        """Let go what is known of entries that were removed, and of names that are not theirs any more."""
+        if len(self._is_selected) == len(listed):
+            return
+        self._is_selected = {
+            (entry.id, entry.name): self._is_selected[entry.id, entry.name] for entry in listed
+        }
+        ids = {entry.id for entry in listed}
+        for remembered in (self._examined_us, self._evaluations):
+            for entry_id in remembered.keys() - ids:
+                del remembered[entry_id]
+        self._ended &= ids
 
     def _stream(self, connection: sqlite3.Connection, entry: EntryRow) -> Iterator[_Candidate]:
         """Yield what is ahead in one entry, read a few at a time: a slice often needs but one of each."""
@@ -185,33 +209,32 @@ class Scan:
         return verdict is Verdict.MATCH
 
 
+def record_of_key(connection: sqlite3.Connection, bucket: str, key: RecordKey) -> StoredRecord | None:
+    """Look a record up again that a slice found, None if it is gone."""
+    entry = entry_of_id(connection, key.entry_id)
+    return None if entry is None else stored_record(connection, bucket, entry, key.timestamp_us)
+
+
 def begin_scan(connection: sqlite3.Connection, bucket_id: int, bucket: str, selection: Selection) -> Scan:
     """Begin a pass over a bucket, inside a transaction of the caller.
 
     Raises `EntryNotFoundError`, and `InvalidError` if one entry is asked for from a time on that is after the end.
     """
-    entry_id = None
-    if selection.entry is not None:
-        listed = entries = [find_entry(connection, bucket_id, bucket, selection.entry)]
-        entry_id = entries[0].id
-    else:
-        listed = list_entries(connection, bucket_id)
-        entries = [entry for entry in listed if selection.patterns.select(entry.name)]
-    last_us = _last_us(connection, entries, selection)
-    if (
-        selection.entry is not None
-        and not selection.is_continuous
-        and (selection.start_us or 0) > last_us + 1
-    ):
+    if selection.entry is None:
+        last_us = _last_us(selection, lambda: latest_of_bucket_us(connection, bucket_id))
+        count = count_entries(connection, bucket_id)
+        return Scan(bucket, bucket_id, selection, entry_id=None, entry_count=count, last_us=last_us)
+    entry_id = find_entry(connection, bucket_id, bucket, selection.entry).id
+    last_us = _last_us(selection, lambda: latest_us(connection, entry_id))
+    if not selection.is_continuous and (selection.start_us or 0) > last_us + 1:
         raise InvalidError("Start time must be before stop time")
-    return Scan(bucket, bucket_id, selection, entry_id=entry_id, entry_count=len(listed), last_us=last_us)
+    return Scan(bucket, bucket_id, selection, entry_id=entry_id, entry_count=1, last_us=last_us)
 
 
-def _last_us(connection: sqlite3.Connection, entries: list[EntryRow], selection: Selection) -> int:
+def _last_us(selection: Selection, latest_us: Callable[[], int | None]) -> int:
     """The last time that is asked for; the stop behind it may be more than SQLite can hold."""
     if selection.is_continuous:
         return MAX_INTEGER
     if selection.stop_us is not None:
         return selection.stop_us - 1
-    latest = [latest_us(connection, entry.id) for entry in entries]
-    return max((found_us for found_us in latest if found_us is not None), default=0)
+    return latest_us() or 0

@@ -66,6 +66,10 @@ class RecordWriter:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        await self.discard()
+
+    async def discard(self) -> None:
+        """End the upload without a trace, unless it is over."""
         if not self._is_over:
             await self._workers.run(self.abort)
 

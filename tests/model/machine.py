@@ -391,6 +391,29 @@ class ServerMachine(RuleBasedStateMachine):
 
     # -- queries and links ----------------------------------------------------------------------------------
 
+    def stock(self, process: int, bucket: str, entry: str) -> None:
+        """Have a record at 1: what follows would be refused without."""
+        self.create_bucket(process, "administrator", bucket)
+        self.write(process, "administrator", bucket, entry, 1)
+
+    @rule(process=PROCESSES, who=USERS, reader=USERS, bucket=BUCKETS, entry=ENTRIES)
+    def query_what_is_there(
+        self, process: int, who: str | int, reader: str | int, bucket: str, entry: str
+    ) -> None:
+        self.stock(process, bucket, entry)
+        self.query(process, who, reader, bucket, entry)
+
+    @rule(process=PROCESSES, who=USERS, bucket=BUCKETS, entry=ENTRIES, name=NAMES, wish=WISHES)
+    def link_and_edit(
+        self, process: int, who: str | int, bucket: str, entry: str, name: str, wish: Wish
+    ) -> None:
+        """A link that works, and then a change of a token that may be the one behind it."""
+        self.stock(process, bucket, entry)
+        self.make_link(process, who, bucket, entry, 1)
+        self.follow_link(process, 0)
+        self.edit(process, "administrator", name, wish)
+        self.follow_link(1 - process, 0)
+
     @rule(process=PROCESSES, who=USERS, reader=USERS, bucket=BUCKETS, entry=ENTRIES)
     def query(self, process: int, who: str | int, reader: str | int, bucket: str, entry: str) -> None:
         """A query, and somebody who reads it: it is for the token that began it."""

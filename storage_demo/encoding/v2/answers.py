@@ -57,9 +57,11 @@ class BatchHeaders:
         return self._entries.line_bytes + start_bytes + labels_bytes + self._record_bytes
 
     def fits(self, record: Record) -> bool:
-        """Tell whether *record* may follow: its entry is new or the last one, and the lists stay readable."""
+        """Tell whether *record* may follow: in order, of a new entry or the last one, and the lists stay readable."""
         if not self._records:
             return True
+        if (record.timestamp_us, record.entry) <= self._last:
+            return False  # a late one, which came when what is before it was sent already
         if record.entry in self._entries.indices and record.entry != self._last[1]:
             return False
         labels = _labels_of(record)
@@ -70,7 +72,7 @@ class BatchHeaders:
     def add(self, record: Record) -> None:
         """Add *record*, after all before it by (time, entry), or raise `ValueError`."""
         here = (record.timestamp_us, record.entry)
-        if here <= self._last or not self.fits(record):
+        if not self.fits(record):
             raise ValueError("records of a batch come ordered by (time, entry), and fit")
         if not self._records:
             self._start_us = record.timestamp_us

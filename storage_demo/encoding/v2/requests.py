@@ -21,7 +21,7 @@ from storage_demo.encoding.headers import (
     read_length,
     read_number,
 )
-from storage_demo.encoding.items import NewRecord
+from storage_demo.encoding.items import AnnouncedRecord
 from storage_demo.encoding.labels import (
     check_change_count,
     check_label_count,
@@ -55,7 +55,7 @@ class RemovalItem:
 class WriteItem(RemovalItem):
     """A record to be stored."""
 
-    record: NewRecord
+    record: AnnouncedRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def read_write_batch(headers: Iterable[Header]) -> WriteBatch:
             else:
                 labels.pop(name, None)
         check_label_count(len(labels))
-        record = NewRecord(place.timestamp_us, read_length(length), content_type, labels)
+        record = AnnouncedRecord(place.timestamp_us, read_length(length), content_type, labels)
         items.append(WriteItem(*place, record))
     return Batch(items, request.echo)
 

@@ -31,7 +31,12 @@ class Condition:
     @property
     def remembers(self) -> bool:
         """Whether what it says of a record depends on those before it: ``$limit``, ``$each_n``, ``$each_t``."""
-        return self.root.remembers
+        return self.counter_count > 0
+
+    @property
+    def counter_count(self) -> int:
+        """How many operators remember something for each evaluation."""
+        return self.root.counter_count
 
     def begin(self) -> Evaluation:
         """Return an evaluation that has seen no record yet; a query needs one for each of its entries."""

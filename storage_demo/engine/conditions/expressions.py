@@ -83,8 +83,8 @@ class Operation:
 
     operator: Callable[[Operation, Moment], Value]
     operands: tuple[Expression, ...]
-    remembers: bool = False
-    """Whether it, by itself or in an operand, counts what came before."""
+    counter_count: int = 0
+    """How many operators, itself and those in its operands, count what came before."""
 
     def evaluate(self, moment: Moment) -> Value:
         """Return what the operator makes of the operands."""

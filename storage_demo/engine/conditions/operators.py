@@ -53,7 +53,7 @@ class Operator:
 
     arity: Arity
     evaluate: Callable[[Operation, Moment], Value]
-    remembers: bool = False
+    counts: bool = False
     """Whether what it says of a record depends on those before."""
 
 
@@ -186,8 +186,8 @@ OPERATORS: dict[str, Operator] = {
     "$nin": Operator(_AT_LEAST_TWO, _nin),
     "$exists": Operator(_ANY, _exists),
     "$has": Operator(_ANY, _exists),
-    "$limit": Operator(_ONE, _limit, remembers=True),
-    "$each_n": Operator(_ONE, _each_n, remembers=True),
-    "$each_t": Operator(_ONE, _each_t, remembers=True),
+    "$limit": Operator(_ONE, _limit, counts=True),
+    "$each_n": Operator(_ONE, _each_n, counts=True),
+    "$each_t": Operator(_ONE, _each_t, counts=True),
     "$cast": Operator(_TWO, _cast),
 }

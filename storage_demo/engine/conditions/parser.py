@@ -34,18 +34,26 @@ from storage_demo.engine.errors import InvalidError
 
 MAX_DEPTH = 128
 MAX_VALUES = 10_000
+MAX_COUNTERS = 16
+"""Each remembers something for every entry that a query is about."""
 
 
 def parse_condition(when: object) -> Condition:
     """Return the condition that *when*, decoded JSON, describes; an empty object matches everything.
 
     Raises `InvalidError` for what is not a condition, for operators and directives that this server does
-    not have, and for more than `MAX_DEPTH` objects and arrays in each other or `MAX_VALUES` values in all.
+    not have, and for more than `MAX_DEPTH` objects and arrays in each other or `MAX_VALUES` values in all,
+    or `MAX_COUNTERS` operators that count.
     """
     if not isinstance(when, dict):
         raise InvalidError("Condition must be a JSON object")
     _check_size(when)
-    return Condition(_applied(OPERATORS["$all_of"], _operands(when)))
+    condition = Condition(_applied(OPERATORS["$all_of"], _operands(when)))
+    if condition.counter_count > MAX_COUNTERS:
+        raise InvalidError(
+            f"Condition must not have more than {MAX_COUNTERS} operators that count: $limit, $each_n, $each_t"
+        )
+    return condition
 
 
 def _check_size(when: dict[str, object]) -> None:
@@ -94,10 +102,10 @@ def _operation(name: str, operands: list[Expression], others: list[object]) -> E
 
 
 def _applied(operator: Operator, operands: list[Expression]) -> Operation:
-    remembers = operator.remembers or any(
-        isinstance(operand, Operation) and operand.remembers for operand in operands
+    counters = operator.counts + sum(
+        operand.counter_count for operand in operands if isinstance(operand, Operation)
     )
-    return Operation(operator.evaluate, tuple(operands), remembers)
+    return Operation(operator.evaluate, tuple(operands), counters)
 
 
 def _operator(name: str) -> Operator:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from storage_demo.encoding.items import LabelChange, NewRecord
+from storage_demo.encoding.items import AnnouncedRecord, RequestedChange
 from storage_demo.encoding.v1 import (
     BatchHeaders,
     error_header,
@@ -32,22 +32,22 @@ def refusal(act: Callable[[], object]) -> str:
 @pytest.mark.parametrize(
     ("value", "record"),
     [
-        ("5,text/plain", NewRecord(7, 5, "text/plain", {})),
-        ("5,", NewRecord(7, 5, OCTETS, {})),
-        ("5,,", NewRecord(7, 5, OCTETS, {})),
-        ("0,text/plain,", NewRecord(7, 0, "text/plain", {})),
-        ("5,,k=v", NewRecord(7, 5, OCTETS, {"k": "v"})),
-        (" 5 , text/plain , k = v ", NewRecord(7, 5, "text/plain", {"k": "v"})),
-        ('5,text/plain,k="a,b",k2=c', NewRecord(7, 5, "text/plain", {"k": "a,b", "k2": "c"})),
-        ("5,text/plain; charset=utf-8,K=v", NewRecord(7, 5, "text/plain; charset=utf-8", {"K": "v"})),
-        ("5,text/plain,k=1,k=2", NewRecord(7, 5, "text/plain", {"k": "2"})),
-        ("5,text/plain,k=", NewRecord(7, 5, "text/plain", {"k": ""})),
-        ("5,text/plain,1=a", NewRecord(7, 5, "text/plain", {"1": "a"})),
-        ("9223372036854775807,", NewRecord(7, 2**63 - 1, OCTETS, {})),
-        ("007,", NewRecord(7, 7, OCTETS, {})),
+        ("5,text/plain", AnnouncedRecord(7, 5, "text/plain", {})),
+        ("5,", AnnouncedRecord(7, 5, OCTETS, {})),
+        ("5,,", AnnouncedRecord(7, 5, OCTETS, {})),
+        ("0,text/plain,", AnnouncedRecord(7, 0, "text/plain", {})),
+        ("5,,k=v", AnnouncedRecord(7, 5, OCTETS, {"k": "v"})),
+        (" 5 , text/plain , k = v ", AnnouncedRecord(7, 5, "text/plain", {"k": "v"})),
+        ('5,text/plain,k="a,b",k2=c', AnnouncedRecord(7, 5, "text/plain", {"k": "a,b", "k2": "c"})),
+        ("5,text/plain; charset=utf-8,K=v", AnnouncedRecord(7, 5, "text/plain; charset=utf-8", {"K": "v"})),
+        ("5,text/plain,k=1,k=2", AnnouncedRecord(7, 5, "text/plain", {"k": "2"})),
+        ("5,text/plain,k=", AnnouncedRecord(7, 5, "text/plain", {"k": ""})),
+        ("5,text/plain,1=a", AnnouncedRecord(7, 5, "text/plain", {"1": "a"})),
+        ("9223372036854775807,", AnnouncedRecord(7, 2**63 - 1, OCTETS, {})),
+        ("007,", AnnouncedRecord(7, 7, OCTETS, {})),
     ],
 )
-def test_records_that_are_written(value: str, record: NewRecord) -> None:
+def test_records_that_are_written(value: str, record: AnnouncedRecord) -> None:
     """Length, type (octet-stream if none is named) and labels, with spaces around the parts."""
     assert read_write_batch([("x-reduct-time-7", value)]) == [record]
 
@@ -103,7 +103,7 @@ def test_records_that_are_refused(value: str, message: str) -> None:
 )
 def test_labels_that_are_updated(value: str, changes: dict[str, str | None]) -> None:
     """An empty value removes; length and type are ignored."""
-    assert read_update_batch([("x-reduct-time-7", value)]) == [LabelChange(7, changes)]
+    assert read_update_batch([("x-reduct-time-7", value)]) == [RequestedChange(7, changes)]
 
 
 @pytest.mark.parametrize(

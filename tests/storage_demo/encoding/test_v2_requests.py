@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from storage_demo.encoding.items import NewRecord
+from storage_demo.encoding.items import AnnouncedRecord
 from storage_demo.encoding.v2 import (
     RemovalItem,
     UpdateItem,
@@ -63,7 +63,7 @@ def refusal(act: Callable[[], object]) -> str:
 def test_what_an_item_knows() -> None:
     """Its entry and the index of it, its time since the start and since the epoch, and what to do."""
     headers = batch("a,b%2Fc", "100", r1_5="3,text/plain,k=v")
-    record = NewRecord(105, 3, "text/plain", {"k": "v"})
+    record = AnnouncedRecord(105, 3, "text/plain", {"k": "v"})
     assert read_write_batch(pairs(headers)).items == [WriteItem("b/c", 1, 5, 105, record)]
     assert read_update_batch(pairs(headers)).items == [UpdateItem("b/c", 1, 5, 105, {"k": "v"})]
     assert read_removal_batch(pairs(headers)).items == [RemovalItem("b/c", 1, 5, 105)]
