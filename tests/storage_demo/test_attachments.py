@@ -326,3 +326,27 @@ async def test_the_same_time(home: Caller) -> None:
         "A record with timestamp 1 already exists",
     )
     assert await attached(home) == [(META, 1, b"{}")]
+
+
+@pytest.mark.parametrize("quota_type", ["HARD", "FIFO"])
+async def test_a_quota_has_room_for_what_takes_the_place_of_another(home: Caller, quota_type: str) -> None:
+    """An attachment that is written again is not charged for the one that goes."""
+    await home("PUT", "/api/v1/b/home", f'{{"quota_type": "{quota_type}", "quota_size": 1000}}')
+    await attach(home, 1, "k", b"1" * 600)
+    await attach(home, 2, "k", b"2" * 600)
+    assert await attached(home) == [(META, 2, b"2" * 600)]
+    full = await home("POST", f"/api/v1/b/home/{META}?ts=3", b"3" * 600, {"x-reduct-label-key": "other"})
+    assert full.status == (400 if quota_type == "HARD" else 500)
+    assert await attached(home) == [(META, 2, b"2" * 600)]
+
+
+async def test_a_key_that_is_taken(home: Caller) -> None:
+    """A label update gives no record the key of another: the next write of that key would take both away."""
+    await attach(home, 1, "a")
+    await attach(home, 2, "b")
+    taken = await home("PATCH", f"/api/v1/b/home/{META}?ts=2", None, {"x-reduct-label-key": "a"})
+    assert taken.status == 422
+    assert taken.headers["x-reduct-error"] == f"System entry '{META}' has another record with the key 'a'"
+    assert (
+        await home("PATCH", f"/api/v1/b/home/{META}?ts=2", None, {"x-reduct-label-key": "c"})
+    ).status == 200

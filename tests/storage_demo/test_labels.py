@@ -156,3 +156,16 @@ async def test_so_many_labels(home: Caller, count: int, status: int) -> None:
         response = await home("PATCH", f"{ENTRY}?ts=1", None, headers)
     assert response.status == status
     assert len(await labels(home, 1)) == (count if status == 200 else 40)
+
+
+async def test_labels_do_not_outgrow_a_quota(home: Caller) -> None:
+    """In a bucket with a HARD quota longer labels count like contents; shorter ones are always taken."""
+    await home("PUT", "/api/v1/b/home", '{"quota_type": "HARD", "quota_size": 2000}')
+    path = "/api/v1/b/home/quota?ts=1"
+    assert (await home("POST", path, "x", {"x-reduct-label-a": "v" * 500})).status == 200
+    grown = await home("PATCH", path, None, {"x-reduct-label-a": "v" * 4_000})
+    assert (grown.status, grown.headers["x-reduct-error"]) == (400, "Quota of 'home' exceeded")
+    kept = await home("GET", path)
+    assert kept.headers["x-reduct-label-a"] == "v" * 500
+    await home("PUT", "/api/v1/b/home", '{"quota_size": 1}')
+    assert (await home("PATCH", path, None, {"x-reduct-label-a": "w"})).status == 200

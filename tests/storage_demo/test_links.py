@@ -352,3 +352,16 @@ async def test_without_authentication(tmp_path: Any) -> None:
         link = await make(anybody)
         assert await (await follow(anybody, link)).read() == b"x"
         assert (await refused(anybody, f"{link[:-1]}{'A' if link[-1] != 'A' else 'B'}"))[0] == 422
+
+
+async def test_what_a_link_is_too_short_for(home: Caller) -> None:
+    """Extensions are refused as in any query; a condition, or a file's name, that would make it too long, as well."""
+    status, message = await refusal(
+        home, "POST", "/api/v1/links/x", body(query={"query_type": "QUERY", "ext": {"x": {}}})
+    )
+    assert (status, message.partition(" in query id=")[0]) == (422, "Unknown extension 'x'")
+    for width in (2_000, 20_000):
+        when = {"$in": ["&n", *("x" * 10 for _ in range(width // 13))]}
+        response = await home("POST", "/api/v1/links/x", body(query={"query_type": "QUERY", "when": when}))
+        assert response.status == (200 if width == 2_000 else 422)
+    assert (await home("POST", f"/api/v1/links/{'x' * 7_900}", body())).status == 422

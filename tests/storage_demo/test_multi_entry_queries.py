@@ -412,3 +412,22 @@ async def test_removal_of_many(home: Caller) -> None:
     info, entries = await bucket_page(home)
     assert (info["size"], info["entry_count"], info["latest_record"]) == (0, 21, 0)
     assert {entry["block_count"] for entry in entries.values()} == {0}
+
+
+async def test_a_late_record_before_one_that_waits(home: Caller) -> None:
+    """What is written behind a record that waits for the next batch closes that batch; nothing fails or is lost."""
+    await home("POST", "/api/v1/b/home")
+    for entry, timestamp_us in (("a", 100), ("b", 150), ("a", 200), ("b", 250)):
+        await put(home, entry, timestamp_us)
+    query_id = await begin(home)
+    found = await content_of_batch(await next_batch(home, query_id))
+    assert [place[:2] for place in found] == [("a", 100), ("b", 150)]
+    await put(home, "b", 180)
+    await put(home, "c", 50)
+    while (response := await next_batch(home, query_id)).status == 200:
+        found += await content_of_batch(response)
+    assert sorted(place[:2] for place in found) == [
+        *(("a", 100), ("a", 200)),
+        *(("b", 150), ("b", 180), ("b", 250)),
+        ("c", 50),
+    ]

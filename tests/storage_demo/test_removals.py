@@ -250,3 +250,17 @@ async def test_what_it_takes(home: Caller) -> None:
     assert await found(home) == [10]
     assert (await writer("DELETE", f"{ENTRY}?ts=10")).status == 200
     assert (await writer("DELETE", ENTRY)).status == 200
+
+
+async def test_a_strict_condition_that_fails(home: Caller) -> None:
+    """What it found before the record that it can't be evaluated for is removed; the rest stays."""
+    for timestamp, label in ((11, "1"), (12, "2"), (13, None), (14, "4")):
+        headers = {} if label is None else {"x-reduct-label-n": label}
+        assert (await home("POST", f"/api/v1/b/home/strict?ts={timestamp}", "x", headers)).status == 200
+    body = '{"query_type": "REMOVE", "when": {"&n": {"$gt": 0}}, "strict": true}'
+    failed = await home("POST", "/api/v1/b/home/strict/q", body)
+    assert (failed.status, failed.headers["x-reduct-error"]) == (404, "Reference 'n' not found")
+    statuses = [
+        (await home("GET", f"/api/v1/b/home/strict?ts={timestamp}")).status for timestamp in (11, 12, 13, 14)
+    ]
+    assert statuses == [404, 404, 200, 200]

@@ -192,3 +192,35 @@ async def test_an_upload_to_a_tree_that_goes(tree: Engine) -> None:
         "a/b",
         "a/b/c",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "is_taken"),
+    [("a" * 1_024, True), ("a" * 1_025, False), ("/".join("a" * 64), True), ("/".join("a" * 65), False)],
+)
+async def test_long_names(engine: Engine, name: str, is_taken: bool) -> None:
+    """Each segment makes an entry, whose name has all before it: 1,024 characters and 64 segments are enough."""
+    await engine.create_bucket("b")
+    if is_taken:
+        await put(engine, b"x", at=1, entry=name)
+        return
+    with pytest.raises(
+        InvalidError, match=r"^Entry name must not have more than 1024 characters or 64 segments$"
+    ):
+        await engine.write_record("b", name, 1, 1)
+    await put(engine, b"x", at=1, entry="short")
+    with pytest.raises(InvalidError, match=r"^Entry name must not have more than"):
+        await engine.rename_entry("b", "short", name)
+
+
+async def test_a_tree_is_not_renamed_to_where_its_names_are_too_long(engine: Engine) -> None:
+    """What lies below counts; nothing is moved then."""
+    await engine.create_bucket("b")
+    await put(engine, b"x", at=1, entry=f"a/{'c' * 1_000}")
+    with pytest.raises(InvalidError, match=r"^Entry name must not have more than"):
+        await engine.rename_entry("b", "a", "b" * 100)
+    deep = "/".join("d" * 60)
+    await put(engine, b"x", at=1, entry=deep)
+    with pytest.raises(InvalidError, match=r"^Entry name must not have more than"):
+        await engine.rename_entry("b", "d", "e/e/e/e/e/e")
+    assert {entry.name for entry in (await engine.bucket("b")).entries} >= {"a", f"a/{'c' * 1_000}", deep}

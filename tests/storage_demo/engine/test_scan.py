@@ -299,3 +299,18 @@ def test_against_a_model(
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
         patch.setattr(scan, "MAX_EXAMINED", max_examined)
         assert asyncio.run(found(Path(folder))) == model
+
+
+async def test_choosing_entries_takes_slices_too(bucket: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long patterns take for many entries, no slice does, and all are found in the end."""
+    for number in range(30):
+        await put(bucket, b"x", at=number, entry=f"e{number}")
+    monkeypatch.setattr(scan, "MAX_SLICE_SECONDS", 0.0)
+    selection = Selection(patterns=EntryPatterns.parse(["e1*", "!e19"]))
+    query_id = await bucket.queries.begin("b", selection, owner="o", ttl_seconds=60)
+    query = await bucket.queries.find(query_id, "b", None, owner="o")
+    found = []
+    while not (batch := await bucket.queries.read(query, UpTo(1))).is_last:
+        found += [record.entry for record in batch.records]
+        batch.close()
+    assert found == ["e1", *(f"e{number}" for number in range(10, 19))]

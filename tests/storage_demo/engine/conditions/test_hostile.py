@@ -163,3 +163,14 @@ def test_messages_show_the_start_of_what_is_long() -> None:
     with pytest.raises(InvalidError) as invalid:
         judge({"x" * 200: 1})
     assert str(invalid.value) == f"Operator '{'x' * 200}' must start with '$'"
+
+
+@pytest.mark.parametrize("operator", ["$limit", "$each_n", "$each_t"])
+def test_operators_that_count_are_few(operator: str) -> None:
+    """Each of them remembers something for every entry of a bucket, so 16 are enough."""
+    parse_condition({"$xor": [{operator: 1}] * 16})
+    message = "^Condition must not have more than 16 operators that count"
+    with pytest.raises(InvalidError, match=message):
+        parse_condition({"$xor": [{operator: 1}] * 17})
+    with pytest.raises(InvalidError, match=message):
+        parse_condition({"$and": [{"$or": [{operator: 1}] * 9}, {"$not": [{operator: 1}] * 8}]})
