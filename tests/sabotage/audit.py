@@ -6,9 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from reductauth import audit, buckets, changes, housekeeping
-from reductauth.errors import (
-    StoreUnavailableError,
-)
+from reductauth.errors import StoreUnavailableError
 from reductauth.refusals import RefusalMeter
 from reductauth.sqlite import verification
 from reductauth.sqlite.books import AuditSelection
