@@ -229,20 +229,39 @@ async def killed_in_use(
         try:
             async with ClientSession(server.url) as session:
                 value = value or await create(session, "worker")
-                seen = [time.monotonic()]
-                used_until = seen[0] + chance.uniform(*_USE_SECONDS)
-                while seen[-1] < used_until:
-                    assert await status_of(session, value) == 200
-                    seen.append(time.monotonic())
-                    await asyncio.sleep(0.002)
+                seen = await _used(session, value, chance.uniform(*_USE_SECONDS))
         finally:
             server.end()
-        used_before = counted
-        server = forks.start(folder)
+        used_before, counted = counted, await _counted(forks, folder)
+        flushed = sum(at <= seen[-1] - _FLUSH_SECONDS for at in seen)
+        assert 0 < flushed <= counted - used_before <= len(seen)
+        answered += len(seen)
+
+        server = forks.start(folder, sabotage=sabotage)
         async with ClientSession(server.url) as session:
-            counted = (await views(session))["worker"]["usage"]["total"]["read"]
-        server.end()
-        flushed = sum(at <= seen[-1] - _FLUSH_SECONDS for at in seen[1:])
-        assert 0 < flushed <= counted - used_before < len(seen)
-        answered += len(seen) - 1
+            seen = await _used(session, value, _LONGEST_WORK_SECONDS)
+        server.stop()
+        used_before, counted = counted, await _counted(forks, folder)
+        assert counted == used_before + len(seen)  # a stop in order loses nothing, and nothing counts twice
+        answered += len(seen)
     return answered, counted
+
+
+async def _used(session: ClientSession, value: str, seconds: float) -> list[float]:
+    """Use a token for so long; return when each request was answered."""
+    until = time.monotonic() + seconds
+    seen = []
+    while time.monotonic() < until:
+        assert await status_of(session, value) == 200
+        seen.append(time.monotonic())
+        await asyncio.sleep(0.002)
+    return seen
+
+
+async def _counted(forks: Forks, folder: Path) -> int:
+    """How many requests the registry knows of."""
+    server = forks.start(folder)
+    async with ClientSession(server.url) as session:
+        counted = (await views(session))["worker"]["usage"]["total"]["read"]
+    server.end()
+    return int(counted)
