@@ -141,14 +141,14 @@ class Scan:
         if self.entry_id is not None:
             entry = entry_of_id(connection, self.entry_id)
             return [] if entry is None else [entry]
-        over_at_seconds = time.monotonic() + MAX_SLICE_SECONDS
         listed = list_entries(connection, self.bucket_id)
-        for entry in listed:
-            # By name too: an entry may be renamed between two slices.
-            if (entry.id, entry.name) not in self._is_selected:
-                if time.monotonic() > over_at_seconds:
-                    return None
-                self._is_selected[entry.id, entry.name] = self._selection.patterns.select(entry.name)
+        # By name too: an entry may be renamed between two slices.
+        new = [entry for entry in listed if (entry.id, entry.name) not in self._is_selected]
+        over_at_seconds = time.monotonic() + MAX_SLICE_SECONDS
+        for compared, entry in enumerate(new, 1):
+            self._is_selected[entry.id, entry.name] = self._selection.patterns.select(entry.name)
+            if time.monotonic() > over_at_seconds and compared < len(new):
+                return None
         self._forget_all_but(listed)
         return [entry for entry in listed if self._is_selected[entry.id, entry.name]]
 
