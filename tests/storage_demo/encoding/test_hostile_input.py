@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage_demo.encoding import v1, v2
@@ -49,6 +49,7 @@ sound_starts = st.sampled_from([[], [("x-reduct-entries", "a,b"), ("x-reduct-sta
 encodable = st.text(st.characters(exclude_categories=["Cs"]))
 
 
+@settings(deadline=None)  # other work may hold the processor
 @given(st.sampled_from(READERS), sound_starts, st.lists(st.tuples(names, texts), max_size=8))
 def test_nothing_but_a_refusal(
     reader: Reader, start: list[tuple[str, str]], headers: list[tuple[str, str]]
@@ -64,6 +65,7 @@ def test_nothing_but_a_refusal(
     assert len(message) < 500
 
 
+@settings(deadline=None)  # other work may hold the processor
 @given(
     st.dictionaries(encodable, encodable, max_size=3),
     encodable,

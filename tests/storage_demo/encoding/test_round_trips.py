@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from urllib.parse import unquote
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage_demo.encoding import v1, v2
@@ -61,6 +61,7 @@ def decoded_by_server(headers: Headers) -> list[Record]:
     ]
 
 
+@settings(deadline=None)  # other work may hold the processor
 @given(merged_records())
 def test_several_entries(records: list[Record]) -> None:
     """Records, their order included, are the same for a client, for a server, and in the query."""
@@ -84,6 +85,7 @@ def test_the_property_sees_the_trap() -> None:
     assert len(batches_of(records, v2.BatchHeaders)) == 2
 
 
+@settings(deadline=None)  # other work may hold the processor
 @given(merged_records())
 def test_one_entry(records: list[Record]) -> None:
     """What a v1 answer says of records is read from it as a request."""
@@ -98,6 +100,7 @@ def test_one_entry(records: list[Record]) -> None:
     assert found == alone
 
 
+@settings(deadline=None)  # other work may hold the processor
 @given(st.lists(st.tuples(st.sampled_from(NAMES), values)))
 def test_label_parts(pairs: list[tuple[str, str]]) -> None:
     """Labels that are formatted are read as the same, by a second grammar too."""

@@ -12,7 +12,7 @@ from importlib import import_module, metadata
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
@@ -98,6 +98,7 @@ def small(records: list[Record]) -> list[Record]:
     return [record for record in records if record.length_bytes <= MAX_BODY_BYTES]
 
 
+@settings(deadline=None)  # other work may hold the processor
 @given(merged_records())
 def test_the_sdk_reads_batches_of_several_entries(merged: list[Record]) -> None:
     """Every record with its own content, in the order of the query."""
@@ -106,6 +107,7 @@ def test_the_sdk_reads_batches_of_several_entries(merged: list[Record]) -> None:
     assert found == [(record, content_of(record)) for record in records]
 
 
+@settings(deadline=None)  # other work may hold the processor
 @given(merged_records())
 def test_the_sdk_reads_batches_of_one_entry(merged: list[Record]) -> None:
     """The same, but for values with commas: this SDK does not read the protocol's quotes there."""
@@ -131,6 +133,7 @@ sdk_records = st.dictionaries(
 SdkRecords = dict[tuple[str, int], tuple[bytes, str | None, dict[str, str]]]
 
 
+@settings(deadline=None)  # other work may hold the processor
 @given(sdk_records)
 def test_batches_of_several_entries_from_the_sdk(records: SdkRecords) -> None:
     """What the SDK writes arrives, in the order in which it sends the contents; also a batch of nothing."""
@@ -158,6 +161,7 @@ def test_batches_of_several_entries_from_the_sdk(records: SdkRecords) -> None:
     assert removed == sorted(records)
 
 
+@settings(deadline=None)  # other work may hold the processor
 @given(sdk_records)
 def test_batches_of_one_entry_from_the_sdk(records: SdkRecords) -> None:
     """The same of v1, but for values with commas, which this SDK sends without quotes."""
