@@ -14,6 +14,7 @@ from yarl import URL
 
 from reductauth.configuration import Configuration, Group
 from reductauth.settings import Flag, Settings, check_path, setting
+from storage_demo.base_url import check_base_url
 from storage_demo.provisioning import BUCKETS, declared_buckets
 
 __all__ = ["LogLevel", "ServerSettings"]
@@ -46,16 +47,9 @@ def _origins(given: Any) -> Any:
 def _check_public_url(given: str | None) -> str | None:
     if given is None:
         return None
-    url = URL(given)
-    if (
-        not url.absolute
-        or url.scheme not in {"http", "https"}
-        or url.query_string
-        or url.fragment
-        or url.user
-    ):
+    if URL(given).user:
         raise ValueError
-    return f"{str(url).rstrip('/')}/"
+    return check_base_url(given)
 
 
 def _check_metrics(given: bool) -> bool:

@@ -21,6 +21,7 @@ from storage_demo.api.parameters import timestamp_us
 from storage_demo.api.query_bodies import QueryBody
 from storage_demo.api.reading import refuse_extensions
 from storage_demo.api.responses import send_range
+from storage_demo.base_url import check_base_url
 from storage_demo.engine import MAX_INTEGER, InvalidError
 
 __all__ = ["link_routes"]
@@ -125,11 +126,6 @@ def _public_url(request: web.Request) -> str:
 def _checked(text: str) -> str:
     """A client's own prefix for its link, with a slash at its end. Raises `InvalidError`."""
     try:
-        url = URL(text)
+        return check_base_url(text)
     except ValueError as error:
         raise InvalidError(f"Invalid base_url provided for query link: {error}") from None
-    if not url.absolute or url.scheme not in {"http", "https"} or url.query_string or url.fragment:
-        raise InvalidError(
-            "Invalid base_url provided for query link: it must be an address such as https://storage.example.com/"
-        )
-    return f"{str(url).rstrip('/')}/"

@@ -43,12 +43,6 @@ def check_label_value(value: str, source: str) -> None:
         raise InvalidError(f"Label values for {excerpt(source)} must be valid UTF-8 strings")
 
 
-def check_label_count(count: int) -> None:
-    """Raise `InvalidError` if a record would have more than 80 labels."""
-    if count > MAX_LABELS:
-        raise InvalidError(f"A record can have at most {MAX_LABELS} labels, got {count}")
-
-
 def check_change_count(count: int) -> None:
     """Raise `InvalidError` if a record's labels would change in more than 160 places."""
     if count > MAX_LABEL_CHANGES:

@@ -17,12 +17,11 @@ from storage_demo.encoding.headers import (
 from storage_demo.encoding.items import AnnouncedRecord, RequestedChange
 from storage_demo.encoding.labels import (
     check_change_count,
-    check_label_count,
     format_label,
     read_labels,
     written_labels,
 )
-from storage_demo.engine import InvalidError, Record
+from storage_demo.engine import InvalidError, Record, check_label_count
 
 __all__ = [
     "AnnouncedRecord",

@@ -57,7 +57,7 @@ from storage_demo.engine.patterns import EntryPatterns
 from storage_demo.engine.query import Query
 from storage_demo.engine.reader import RecordReader
 from storage_demo.engine.record_changes import LabelChange
-from storage_demo.engine.records import DEFAULT_CONTENT_TYPE, MAX_LABELS, Record
+from storage_demo.engine.records import DEFAULT_CONTENT_TYPE, MAX_LABELS, Record, check_label_count
 from storage_demo.engine.selection import Selection
 from storage_demo.engine.settings import BucketSettings, QuotaType, SettingsChange
 from storage_demo.engine.writer import RecordWriter
@@ -110,6 +110,7 @@ __all__ = [
     "UsageInfo",
     "check_bucket_name",
     "check_entry_name",
+    "check_label_count",
     "check_removable_records",
     "is_meta_entry",
 ]

@@ -188,7 +188,8 @@ def _update(connection: sqlite3.Connection, bucket: BucketRow, change: LabelChan
     if row is None:
         raise RecordNotFoundError(bucket.name, entry.name, change.timestamp_us)
     record_id, block_id, length_bytes, content_type, stored = row
-    merged = {**dict(json.loads(stored)), **change.changes}
+    stored_labels = json.loads(stored)
+    merged = {**dict(stored_labels), **change.changes}
     labels = {name: value for name, value in merged.items() if value is not None}
     # The checks of a new record hold for a changed one.
     before = Record(bucket.name, entry.name, change.timestamp_us, length_bytes, content_type)
@@ -196,7 +197,7 @@ def _update(connection: sqlite3.Connection, bucket: BucketRow, change: LabelChan
     key = attachment_key(entry.name, labels)
     if key is not None and any(victim.id != record_id for victim in _attached_as(connection, entry.id, key)):
         raise InvalidError(f"System entry '{entry.name}' has another record with the key '{key}'")
-    grown_bytes = labels_size_bytes(after.labels) - labels_size_bytes(json.loads(stored))
+    grown_bytes = labels_size_bytes(after.labels) - labels_size_bytes(stored_labels)
     if grown_bytes > 0:
         check_quota(bucket, grown_bytes)
     connection.execute(

@@ -41,8 +41,7 @@ class Record:
         """Check what SQLite could not hold."""
         check_timestamp(self.timestamp_us)
         check_integer(self.length_bytes, "Content length must be an integer between 0 and 2^63-1")
-        if len(self.labels) > MAX_LABELS:
-            raise InvalidError(f"A record can have at most {MAX_LABELS} labels, got {len(self.labels)}")
+        check_label_count(len(self.labels))
         _check_text(self.content_type, "Content type must be a valid UTF-8 string")
         for name, value in self.labels:
             _check_text(name, "Label names must be valid UTF-8 strings")
@@ -52,6 +51,12 @@ class Record:
 def sorted_labels(labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """Return *labels* in the form a `Record` keeps them."""
     return tuple(sorted(labels.items()))
+
+
+def check_label_count(count: int) -> None:
+    """Raise `InvalidError` if a record would have more than `MAX_LABELS` labels."""
+    if count > MAX_LABELS:
+        raise InvalidError(f"A record can have at most {MAX_LABELS} labels, got {count}")
 
 
 def check_timestamp(timestamp_us: int) -> None:

@@ -138,7 +138,7 @@ FLOORS = [
     {"storage_demo"},
     set(ENGINE),
     {"storage_demo.encoding"},
-    {"storage_demo.provisioning"},
+    {"storage_demo.base_url", "storage_demo.provisioning"},
     {"storage_demo.settings"},
     {"storage_demo.limits", "storage_demo.logs", "storage_demo.tls"},
     {"storage_demo.api"},

@@ -24,14 +24,13 @@ from storage_demo.encoding.headers import (
 from storage_demo.encoding.items import AnnouncedRecord
 from storage_demo.encoding.labels import (
     check_change_count,
-    check_label_count,
     check_label_name,
     check_label_value,
     split_labels,
 )
 from storage_demo.encoding.names import decode_names, encode_names
 from storage_demo.encoding.v2.header_names import ENTRIES, LABELS, RECORD_PREFIX, START
-from storage_demo.engine import DEFAULT_CONTENT_TYPE, MAX_INTEGER, InvalidError
+from storage_demo.engine import DEFAULT_CONTENT_TYPE, MAX_INTEGER, InvalidError, check_label_count
 
 _RECORD_NAME = re.compile(rf"{RECORD_PREFIX}(.*)-([0-9]+)", re.DOTALL)
 _DIGITS = re.compile(r"[0-9]+")

@@ -8,7 +8,6 @@ import pytest
 
 from storage_demo.encoding.labels import (
     check_change_count,
-    check_label_count,
     check_label_name,
     check_label_value,
     format_label,
@@ -16,7 +15,7 @@ from storage_demo.encoding.labels import (
     split_labels,
     written_labels,
 )
-from storage_demo.engine import InvalidError
+from storage_demo.engine import InvalidError, check_label_count
 
 
 def refusal(act: Callable[[], object]) -> str:
