@@ -10,14 +10,15 @@ from pathlib import Path
 import click
 
 from benchmarks.floor import Floor, floor_code
-from benchmarks.measure import Report, Row, Variant, take_turns
+from benchmarks.measure import Variant, take_turns
 from benchmarks.population import Population, populated
+from benchmarks.report import Report, Row, json_option
 from reductauth.actor import Identity
 from reductauth.authenticator import Authenticator
 from reductauth.clock import system_clock
 from reductauth.permissions import Action
 
-__all__ = ["main", "run"]
+__all__ = ["main", "run", "short"]
 
 _SAMPLE = 2_000
 _READ = Action.READ
@@ -96,20 +97,25 @@ async def run(counts: Sequence[int], rounds: int) -> Report:
         }
         for name, microseconds in found.items():
             goal = goals.get(name)
-            report.rows.append(Row(f"{name}, {count:,} tokens", microseconds / floor, microseconds, goal))
+            report.rows.append(Row(name, microseconds / floor, microseconds, goal=goal, size=count))
         warm[count] = found["good value, remembered"]
     for few, many, goal in ((10, 100_000, 1.8), (1_000, 1_000_000, 2.0)):
         if few in warm and many in warm:
             name = f"good value, {many:,} tokens over {few:,}"
-            report.rows.append(Row(name, warm[many] / warm[few], warm[many], goal))
+            report.rows.append(Row(name, warm[many] / warm[few], warm[many], goal=goal))
     return report
+
+
+def short() -> Report:
+    """Measure in short form."""
+    return asyncio.run(run((10, 1_000), 20))
 
 
 @click.command()
 @click.option("--tokens", "counts", type=int, multiple=True, default=(10, 1_000, 100_000), show_default=True)
 @click.option("--rounds", default=60, show_default=True)
-@click.option("--json", "folder", type=click.Path(path_type=Path), help="Folder for the figures as JSON.")
-def main(counts: tuple[int, ...], rounds: int, folder: Path | None) -> None:
+@json_option
+def main(counts: tuple[int, ...], rounds: int, folder: Path) -> None:
     """Measure one decision in process."""
     print(floor_code())
     asyncio.run(run(counts, rounds)).show(folder)

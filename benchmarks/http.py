@@ -20,10 +20,10 @@ import click
 import orjson
 
 from benchmarks.floor import floor_code
-from benchmarks.measure import Report, Row
+from benchmarks.report import Report, Row, json_option
 from benchmarks.served import BUCKET, VARIANTS
 
-__all__ = ["main", "run"]
+__all__ = ["main", "run", "short"]
 
 _CONNECTIONS = 8
 _REQUESTS = 250
@@ -104,16 +104,23 @@ async def run(rounds: int) -> Report:
     plain, *_ = VARIANTS
     goals = {"guarded": 1.18}
     for name in VARIANTS:
-        report.rows.append(Row(f"CPU, {name}", cpu_us[name] / cpu_us[plain], cpu_us[name], goals.get(name)))
+        report.rows.append(
+            Row(f"CPU, {name}", cpu_us[name] / cpu_us[plain], cpu_us[name], goal=goals.get(name))
+        )
     for name in VARIANTS:
         report.rows.append(Row(f"time, {name}", time_us[name] / time_us[plain], time_us[name]))
     return report
 
 
+def short() -> Report:
+    """Measure in short form."""
+    return asyncio.run(run(5))
+
+
 @click.command()
 @click.option("--rounds", default=40, show_default=True)
-@click.option("--json", "folder", type=click.Path(path_type=Path), help="Folder for the figures as JSON.")
-def main(rounds: int, folder: Path | None) -> None:
+@json_option
+def main(rounds: int, folder: Path) -> None:
     """Measure one request over a socket."""
     print(floor_code())
     asyncio.run(run(rounds)).show(folder)

@@ -26,8 +26,8 @@ from pathlib import Path
 
 import click
 
-from benchmarks.measure import Report, Row
 from benchmarks.population import populated
+from benchmarks.report import Report, Row, json_option
 from reductauth.actor import Identity
 from reductauth.authenticator import Authenticator
 from reductauth.changes import new_token
@@ -203,14 +203,14 @@ async def run(samples: int) -> Report:
     )
     for name, (first, second) in times.items():
         goal = None if name == _BY_DESIGN else _MOST
-        report.rows.append(Row(name, largest_t(first, second), statistics.median(first) / 1_000, goal))
+        report.rows.append(Row(name, largest_t(first, second), statistics.median(first) / 1_000, goal=goal))
     return report
 
 
 @click.command()
 @click.option("--samples", default=500_000, show_default=True, help="Of each class; two are compared.")
-@click.option("--json", "folder", type=click.Path(path_type=Path), help="Folder for the figures as JSON.")
-def main(samples: int, folder: Path | None) -> None:
+@json_option
+def main(samples: int, folder: Path) -> None:
     """Look for a difference in the time of refusals."""
     asyncio.run(run(samples)).show(folder)
 

@@ -17,10 +17,11 @@ import click
 from aiohttp import web
 
 from benchmarks.floor import Floor, floor_code
-from benchmarks.measure import Report, Row, Variant, take_turns
+from benchmarks.measure import Variant, take_turns
+from benchmarks.report import Report, Row, json_option
 from benchmarks.served import BUCKET, NO_END, VARIANTS, Served, application, handler, serving
 
-__all__ = ["main", "run"]
+__all__ = ["main", "run", "short"]
 
 _REQUESTS = 300
 
@@ -140,14 +141,21 @@ async def run(rounds: int) -> Report:
     for name, microseconds in found.items():
         at_least = name.startswith("aiohttp-security")
         goal = 1.3 if at_least else goals.get(name)
-        report.rows.append(Row(name, microseconds / found["plain"], microseconds, goal, at_least))
+        report.rows.append(
+            Row(name, microseconds / found["plain"], microseconds, goal=goal, at_least=at_least)
+        )
     return report
+
+
+def short() -> Report:
+    """Measure in short form."""
+    return asyncio.run(run(20))
 
 
 @click.command()
 @click.option("--rounds", default=150, show_default=True)
-@click.option("--json", "folder", type=click.Path(path_type=Path), help="Folder for the figures as JSON.")
-def main(rounds: int, folder: Path | None) -> None:
+@json_option
+def main(rounds: int, folder: Path) -> None:
     """Measure one request through aiohttp, without sockets."""
     print(floor_code())
     asyncio.run(run(rounds)).show(folder)
