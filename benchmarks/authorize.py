@@ -50,16 +50,20 @@ class _Decisions:
     async def accept(self, authenticator: Authenticator, requests: Requests) -> None:
         recall, authenticate, clock = authenticator.recall, authenticator.authenticate, system_clock()
         for header, bucket in requests:
-            value, now_us = header[7:], clock()
-            identity = recall(value, "127.0.0.1", now_us) or await authenticate(value, "127.0.0.1", now_us)
+            now_us = clock()
+            identity = recall((header,), "127.0.0.1", now_us) or await authenticate(
+                header[7:], "127.0.0.1", now_us
+            )
             if not isinstance(identity, Identity) or not identity.permissions.allows(_READ, bucket):
                 raise AssertionError("refused")
 
     async def refuse(self, requests: Requests) -> None:
         recall, authenticate, clock = self.warm.recall, self.warm.authenticate, system_clock()
         for header, _ in requests:
-            value, now_us = header[7:], clock()
-            identity = recall(value, "127.0.0.1", now_us) or await authenticate(value, "127.0.0.1", now_us)
+            now_us = clock()
+            identity = recall((header,), "127.0.0.1", now_us) or await authenticate(
+                header[7:], "127.0.0.1", now_us
+            )
             if isinstance(identity, Identity):
                 raise AssertionError("accepted")
 

@@ -89,8 +89,8 @@ class UsageMeter:
         tally.counts[kind] += 1
         tally.last_access_us = now_us
         tally.address = identity.address
-        if identity.token.ttl_seconds is not None:
-            self._hurry(secret_id, identity.token.ttl_seconds, now_us)
+        if identity.ttl_seconds is not None:
+            self._hurry(secret_id, identity.ttl_seconds, now_us)
 
     def count_by_link(self, identity: Identity, kind: UsageKind, now_us: int) -> None:
         """Count one request that a link of this value let in. No I/O.
