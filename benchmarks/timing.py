@@ -150,7 +150,8 @@ def _present(authenticator: Authenticator, sent: bytes, now_us: int) -> int:
     value = sent.decode()  # new, as from a request: nothing about it is remembered
     header = f"Bearer {value}"
     started = time.perf_counter_ns()
-    found: object = authenticator.recall((header,), _ADDRESS, now_us)
+    lines = (header,)
+    found: object = authenticator.recall(lines, _ADDRESS, now_us) or authenticator.refuse_mistyped(lines)
     if found is None:
         try:
             authenticator.authenticate(value, _ADDRESS, now_us).send(None)

@@ -120,6 +120,16 @@ class Authenticator:
         self.hits += 1
         return identity
 
+    def refuse_mistyped(self, lines: Sequence[str]) -> InvalidTokenError | None:
+        """Refuse a plain line whose value's checksum is wrong: the short way for typos and random guesses."""
+        if (
+            len(lines) == 1
+            and lines[0].startswith(_SCHEME)
+            and shape_of(lines[0][len(_SCHEME) :]) is _MISTYPED
+        ):
+            return InvalidTokenError()
+        return None
+
     async def authenticate(
         self, value: str, address: str | None, now_us: int
     ) -> Identity | AuthenticationError:

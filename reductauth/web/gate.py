@@ -17,7 +17,7 @@ from reductauth.settings import Settings
 from reductauth.throttle import Throttle
 from reductauth.usage import UsageKind, UsageMeter
 from reductauth.web.credentials import ClientAddress, Credentials
-from reductauth.web.keys import Finding, Recall
+from reductauth.web.keys import Finding, Recall, RefuseMistyped
 
 __all__ = ["OpenGate", "StoreGate"]
 
@@ -26,8 +26,8 @@ async def _known(refusal: AuthenticationError) -> AuthenticationError:
     return refusal
 
 
-def _nobody(lines: Sequence[str], peer: str | None, now_us: int) -> None:
-    """Remember nobody."""
+def _nobody(*_: object) -> None:
+    """Leave it to `identify`."""
 
 
 class StoreGate:
@@ -39,6 +39,7 @@ class StoreGate:
         # Where more than the one header and the socket's peer count, every request is looked at as a whole.
         is_plain = not settings.trusted_proxies and not settings.allow_x_auth_token
         self.recall: Recall = authenticator.recall if is_plain else _nobody
+        self.refuse_mistyped: RefuseMistyped = authenticator.refuse_mistyped if is_plain else _nobody
         self._authenticate = authenticator.authenticate
         self._client_address = ClientAddress(settings.trusted_proxies, settings.proxy_header)
         self.address_of = self._client_address.of
@@ -87,6 +88,9 @@ class OpenGate:
     def recall(self, lines: Sequence[str], peer: str | None, now_us: int) -> Identity | None:  # noqa: ARG002
         """Everybody."""
         return EVERYBODY
+
+    def refuse_mistyped(self, lines: Sequence[str]) -> None:
+        """Refuse nobody."""
 
     async def identify(self, request: web.BaseRequest, now_us: int) -> Finding:  # noqa: ARG002
         """Everybody."""

@@ -207,7 +207,7 @@ def _demand(handler: _Handler, policy: _TokenPolicy) -> _Handler:
             lines = request.headers.getall(AUTHORIZATION, ())
             identity = gate.recall(lines, request.remote, now_us)
             if identity is None:
-                found = await gate.identify(request, now_us)
+                found = gate.refuse_mistyped(lines) or await gate.identify(request, now_us)
                 if isinstance(found, AuthenticationError):
                     refusal = _refusal(gate, gate.refuse(request, found, now_us))
                     return await _answer(request, refusal) if request.body_exists else refusal

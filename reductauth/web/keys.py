@@ -39,6 +39,9 @@ Finding = Identity | AuthenticationError
 Recall = Callable[[Sequence[str], str | None, int], Identity | None]
 """Finds a caller by the `Authorization` lines, the socket's peer and the time; None where `Gate.identify` has to."""
 
+RefuseMistyped = Callable[[Sequence[str]], AuthenticationError | None]
+"""Refuses by the `Authorization` lines alone what cannot be a value; None where `Gate.identify` has to decide."""
+
 
 class Gate(Protocol):
     """Who is asking, and a count of what they asked for."""
@@ -49,6 +52,11 @@ class Gate(Protocol):
     @property
     def recall(self) -> Recall:
         """Find the caller of a request the short way."""
+        ...
+
+    @property
+    def refuse_mistyped(self) -> RefuseMistyped:
+        """Refuse a request the short way."""
         ...
 
     def identify(self, request: web.BaseRequest, now_us: int) -> Coroutine[Any, Any, Finding]:

@@ -70,8 +70,9 @@ class Door:
         """Present a value: the name of its token, or in brackets why it is refused; the short way says the same."""
         recalled = self.recall(value, address)
         answer = await self.authenticator.authenticate(value, address, self.now_us)
-        if recalled is not None:
-            assert repr(recalled) == repr(answer)
+        refused = self.authenticator.refuse_mistyped([f"Bearer {value}"])
+        assert recalled is None or repr(recalled) == repr(answer)
+        assert refused is None or repr(refused) == repr(answer)
         return answer.token.name if isinstance(answer, Identity) else f"[{answer}]"
 
     def recall(self, value: str, peer: str | None) -> Identity | None:
@@ -205,8 +206,18 @@ async def test_mistyped_values_are_not_looked_up(door: Door) -> None:
     for position in range(len(value) - 49, len(value)):
         wrong = "x" if value[position] != "x" else "y"
         mistyped = value[:position] + wrong + value[position + 1 :]
+        assert isinstance(door.authenticator.refuse_mistyped([f"Bearer {mistyped}"]), InvalidTokenError)
         assert await door.knock(mistyped) == INVALID
     assert door.store.finds == 0
+    for lines in (
+        [],
+        [f"Bearer {mistyped}"] * 2,
+        [mistyped],
+        [f"bearer {mistyped}"],
+        ["Bearer x"],
+        [f"Bearer {value}"],
+    ):
+        assert door.authenticator.refuse_mistyped(lines) is None
     assert await door.knock(value) == "a"
 
 
