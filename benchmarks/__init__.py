@@ -9,6 +9,7 @@ served.py     the applications that are put side by side
 authorize.py  one decision in process, against the floor
 wire.py       one request through aiohttp without sockets, guarded against plain
 http.py       the server's CPU for one request over a socket
+lookup.py     what a value that is not remembered costs, piece by piece
 listing.py    how long listing tokens keeps the event loop from anything else
 timing.py     whether the time of a refusal tells how close a guess is
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from benchmarks import authorize, http, wire
+from benchmarks import authorize, http, lookup, wire
 from benchmarks.floor import floor_code
 from benchmarks.report import json_option
 
-_MODULES = (authorize, wire, http)
+_MODULES = (authorize, lookup, wire, http)
 
 
 @click.command()

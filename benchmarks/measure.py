@@ -1,4 +1,4 @@
-"""Rounds in turn, lower quartiles."""
+"""Rounds in turn, quartiles and medians."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
-__all__ = ["Variant", "take_turns"]
+__all__ = ["Variant", "put_beside", "take_turns"]
 
 Variant = Callable[[], Awaitable[None]]
 """Does its work `operations` times."""
@@ -30,3 +30,36 @@ async def take_turns(variants: Mapping[str, Variant], operations: int, rounds: i
             await variants[name]()
             samples[name].append((time.thread_time() - started) / operations * 1_000_000)
     return {name: statistics.quantiles(found, n=4)[0] for name, found in samples.items()}
+
+
+async def put_beside(
+    baseline: Variant, variants: Mapping[str, Variant], operations: int, rounds: int
+) -> dict[str, tuple[float, float]]:
+    """Run the baseline before and after each variant; return the median of each's ratios to it, and its us.
+
+    For differences of a few percent, which the drift of a machine within one round would hide.
+    """
+
+    async def microseconds(variant: Variant) -> float:
+        started = time.thread_time()
+        await variant()
+        return (time.thread_time() - started) / operations * 1_000_000
+
+    for variant in (baseline, *variants.values()):
+        await variant()
+    ratios: dict[str, list[float]] = {name: [] for name in variants}
+    samples: dict[str, list[float]] = {name: [] for name in variants}
+    order = list(variants)
+    for _ in range(rounds):
+        random.shuffle(order)
+        before = await microseconds(baseline)
+        for name in order:
+            found = await microseconds(variants[name])
+            after = await microseconds(baseline)
+            ratios[name].append(2 * found / (before + after))
+            samples[name].append(found)
+            before = after
+    return {
+        name: (statistics.median(ratios[name]), statistics.quantiles(samples[name], n=4)[0])
+        for name in variants
+    }
