@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ __all__ = ["main", "run", "short"]
 _LOOKUPS = 500
 _FLOOR = "floor"
 _WHOLE = "a value that is not remembered"
+_CROWDED = "a value that is not remembered, among as many as there is room for"
 
 _OF_DIGEST = "FROM secrets JOIN tokens ON tokens.key = secrets.token_key WHERE digest = ?"
 # What is looked up beside the row itself, in searches of their own, stands at the end of each list.
@@ -39,10 +41,14 @@ class _Pieces:
         store = population.store
         grants = random.choices(population.grants, k=_LOOKUPS)
         self._requests = [(f"Bearer {value}", bucket) for value, bucket in grants]
+        self._count = len(population.grants)
         self._values = [value for value, _ in grants]
         self._key = store.key
         self._floor = Floor(population.grants)
         self._forgetful = Authenticator(store, store.key, cache_size=1)
+        # In turn, each value is pushed out before it comes again.
+        self._crowded = Authenticator(store, store.key, cache_size=len(population.grants) - 1)
+        self._everybody = itertools.cycle([value for value, _ in population.grants])
         self._connection = store._lookups  # noqa: SLF001 - the pieces of a lookup are not public
         self._digests = [store.key.digest(value) for value in self._values]
         self._rows = [self._connection.execute(reader.FIND, (digest,)).fetchone() for digest in self._digests]
@@ -51,7 +57,8 @@ class _Pieces:
         width, sealer = reader.SECRET_WIDTH, Sealer(self._key)
         return {
             _FLOOR: lambda: self._floor.decide(self._requests),
-            _WHOLE: self._look_up,
+            _WHOLE: lambda: self._look_up(self._forgetful, self._values),
+            _CROWDED: lambda: self._look_up(self._crowded, itertools.islice(self._everybody, _LOOKUPS)),
             "the whole statement": self._ask(reader.FIND),
             "the whole statement, without the locks of a transaction": self._ask_in_transaction,
             "its row without values and audit": self._ask(f"SELECT {_PLAIN} {_OF_DIGEST}"),
@@ -63,10 +70,14 @@ class _Pieces:
             "the digest": self._digest,
         }
 
-    async def _look_up(self) -> None:
+    async def fill(self) -> None:
+        """Remember as many values as there is room for, and have a good part of them pushed out."""
+        await self._look_up(self._crowded, itertools.islice(self._everybody, self._count * 5 // 4))
+
+    async def _look_up(self, authenticator: Authenticator, values: Iterable[str]) -> None:
         clock = system_clock()
-        for value in self._values:
-            await self._forgetful.authenticate(value, "127.0.0.1", clock())
+        for value in values:
+            await authenticator.authenticate(value, "127.0.0.1", clock())
 
     def _ask(self, statement: str) -> Variant:
         async def ask() -> None:
@@ -97,9 +108,11 @@ async def run(counts: Sequence[int], rounds: int) -> Report:
     report = Report("lookup", "the floor, at the same number of tokens")
     for count in counts:
         async with populated(count) as population:
-            found = await take_turns(_Pieces(population).variants(), _LOOKUPS, rounds)
+            pieces = _Pieces(population)
+            await pieces.fill()
+            found = await take_turns(pieces.variants(), _LOOKUPS, rounds)
         for name, microseconds in found.items():
-            goal = 12 if name == _WHOLE else None
+            goal = 12 if name in {_WHOLE, _CROWDED} else None
             report.rows.append(Row(name, microseconds / found[_FLOOR], microseconds, goal=goal, size=count))
     return report
 

@@ -13,6 +13,7 @@ to guess 128 bits, with a request for each guess. A digest costs several times a
 from __future__ import annotations
 
 import secrets
+from collections import OrderedDict
 from collections.abc import Sequence
 
 from reductauth.actor import Identity
@@ -85,7 +86,8 @@ class Authenticator:
         self._generation = store.generation
         self._digest = key.digest
         self._cache_size = cache_size
-        self._cache: dict[int, _Remembered] = {}
+        # The oldest one makes room. In a plain dict it would be ever harder to find: behind those that were removed.
+        self._cache: OrderedDict[int, _Remembered] = OrderedDict()
         self._salt = secrets.token_hex(_SALT_BYTES)
         self.hits = 0
         """Values that were remembered, and still true."""
@@ -170,7 +172,7 @@ class Authenticator:
             remembered.last_access_us = max(remembered.last_access_us, previous.last_access_us)
         if generation % 2 == 0:
             if len(cache) >= self._cache_size and place not in cache:
-                del cache[next(iter(cache))]
+                cache.popitem(last=False)
             cache[place] = remembered
         return remembered
 
