@@ -5,8 +5,11 @@ measure.py    rounds in turn, quartiles
 floor.py      the least that authenticating and authorizing a request can cost in Python
 population.py a registry with many tokens
 served.py     the applications that are put side by side
+libraries.py  the peers: what others do, in its plainest form (from the extra `peers`)
+extras.py     what is said where an extra is missing
 
 authorize.py  one decision in process, against the floor
+peers.py      the same decision by libraries of the field
 wire.py       one request through aiohttp without sockets, guarded against plain
 http.py       the server's CPU for one request over a socket
 listing.py    how long listing tokens keeps the event loop from anything else

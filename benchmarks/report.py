@@ -21,7 +21,16 @@ __all__ = ["Report", "Row", "json_option"]
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 _RESULTS = Path(__file__).parent / "results"
-_PACKAGES = ("aiohttp", "orjson", "uvloop", "PyJWT", "itsdangerous", "casbin", "aiohttp-security")
+_PACKAGES = (
+    "aiohttp",
+    "orjson",
+    "uvloop",
+    "PyJWT",
+    "cryptography",
+    "itsdangerous",
+    "pycasbin",
+    "aiohttp-security",
+)
 _MISSED = "MISSED"
 
 
