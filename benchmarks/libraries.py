@@ -146,8 +146,7 @@ class Casbin(Peer):
 
     def __init__(self, grants: Grants, folder: Path) -> None:
         super().__init__(grants)
-        key = secrets.token_bytes(32)
-        self._digest = lambda value: hashlib.blake2b(value.encode(), key=key, digest_size=32).digest()
+        self._key = secrets.token_bytes(32)
         self._names = {self._digest(value): f"token-{number}" for number, (value, _) in enumerate(grants)}
         model, policy = folder / "model.conf", folder / "policy.csv"
         model.write_text(_CASBIN_MODEL)
@@ -159,6 +158,9 @@ class Casbin(Peer):
     def enforcer(self, model: str, policy: str) -> casbin.Enforcer:
         """The enforcer that looks at every line of the policy."""
         return casbin.Enforcer(model, policy)
+
+    def _digest(self, value: str) -> bytes:
+        return hashlib.blake2b(value.encode(), key=self._key, digest_size=32).digest()
 
     def allows(self, header: str, bucket: str) -> bool:
         name = self._names.get(self._digest(header[7:]))
