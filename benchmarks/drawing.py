@@ -30,6 +30,7 @@ ThingT = TypeVar("ThingT")
 _INK, _GREY, _BAR, _MISSED = "#1f2328", "#59636e", "#4c8fca", "#d98c5f"
 _STYLE: Any = {
     "svg.hashsalt": "benchmarks",
+    "text.parse_math": False,
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
