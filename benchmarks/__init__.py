@@ -1,17 +1,25 @@
 """Benchmarks that anyone can run: `python -m benchmarks` for all in short form, or one module by itself.
 
 report.py     the table and the JSON
+results.py    reports, read again from the JSON
+drawing.py    the kinds of plot (with the extra `plots`)
 measure.py    rounds in turn, quartiles
 floor.py      the least that authenticating and authorizing a request can cost in Python
 population.py a registry with many tokens
 served.py     the applications that are put side by side
+libraries.py  the peers: what others do, in its plainest form (from the extra `peers`)
+extras.py     what is said where an extra is missing
 
 authorize.py  one decision in process, against the floor
+peers.py      the same decision by libraries of the field
 wire.py       one request through aiohttp without sockets, guarded against plain
 http.py       the server's CPU for one request over a socket
 lookup.py     what a value that is not remembered costs, piece by piece
 listing.py    how long listing tokens keeps the event loop from anything else
 timing.py     whether the time of a refusal tells how close a guess is
+
+plots.py      plots of what was measured
+tables.py     the tables of docs/performance.md, from what was measured
 
 A module that measures has `run`, which returns a report; `short`, a run for the smoke test; and a command of its own.
 These machines are noisy, so only ratios count, of variants that took turns in one run.
