@@ -3,16 +3,18 @@
 report.py     the table and the JSON
 results.py    reports, read again from the JSON
 drawing.py    the kinds of plot (with the extra `plots`)
-measure.py    rounds in turn, quartiles
+measure.py    rounds in turn, quartiles and medians
 floor.py      the least that authenticating and authorizing a request can cost in Python
 population.py a registry with many tokens
 served.py     the applications that are put side by side
+line.py       an open connection to one, without a socket
 libraries.py  the peers: what others do, in its plainest form (from the extra `peers`)
 extras.py     what is said where an extra is missing
 
 authorize.py  one decision in process, against the floor
 peers.py      the same decision by libraries of the field
 wire.py       one request through aiohttp without sockets, guarded against plain
+pieces.py     where the guard's time goes on that way
 http.py       the server's CPU for one request over a socket
 lookup.py     what a value that is not remembered costs, piece by piece
 listing.py    how long listing tokens keeps the event loop from anything else

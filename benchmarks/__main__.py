@@ -16,6 +16,7 @@ _MODULES = (
     "lookup",
     "peers",
     "wire",
+    "pieces",
     "http",
 )
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-__all__ = ["Slow", "Variant", "put_beside", "take_turns"]
+__all__ = ["Beside", "Slow", "Variant", "put_beside", "take_turns"]
 
 Variant = Callable[[], Awaitable[None]]
 """Does its work `operations` times."""
@@ -46,34 +46,44 @@ async def take_turns(variants: Mapping[str, Variant], operations: int, rounds: i
     return {name: statistics.quantiles(found, n=4)[0] for name, found in samples.items()}
 
 
-async def put_beside(
-    baseline: Variant, variants: Mapping[str, Variant], operations: int, rounds: int
-) -> dict[str, tuple[float, float]]:
-    """Run the baseline before and after each variant; return the median of each's ratios to it, and its us.
+@dataclass(frozen=True)
+class Beside:
+    """What a variant took, as a ratio to the baseline beside it, and in us per operation."""
 
-    For differences of a few percent, which the drift of a machine within one round would hide.
+    ratio: float
+    microseconds: float
+
+
+async def put_beside(
+    baseline: str, variants: Mapping[str, Variant], operations: int, rounds: int
+) -> dict[str, Beside]:
+    """Run the baseline before and after each other variant; take the median of the ratios to both.
+
+    For differences of a few percent, which the drift of a machine within one round would hide. Times are as in
+    `take_turns`.
     """
 
-    async def microseconds(variant: Variant) -> float:
+    async def microseconds(name: str) -> float:
         started = time.thread_time()
-        await variant()
-        return (time.thread_time() - started) / operations * 1_000_000
+        await variants[name]()
+        found = (time.thread_time() - started) / operations * 1_000_000
+        samples[name].append(found)
+        return found
 
-    for variant in (baseline, *variants.values()):
-        await variant()
-    ratios: dict[str, list[float]] = {name: [] for name in variants}
     samples: dict[str, list[float]] = {name: [] for name in variants}
-    order = list(variants)
+    ratios: dict[str, list[float]] = {name: [] for name in variants}
+    for name in variants:
+        await microseconds(name)
+    order = [name for name in variants if name != baseline]
     for _ in range(rounds):
         random.shuffle(order)
         before = await microseconds(baseline)
         for name in order:
-            found = await microseconds(variants[name])
+            found = await microseconds(name)
             after = await microseconds(baseline)
             ratios[name].append(2 * found / (before + after))
-            samples[name].append(found)
             before = after
     return {
-        name: (statistics.median(ratios[name]), statistics.quantiles(samples[name], n=4)[0])
+        name: Beside(statistics.median(ratios[name] or [1.0]), statistics.quantiles(samples[name], n=4)[0])
         for name in variants
     }

@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import random
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any, cast
 
 import click
 from aiohttp import web
 
 from benchmarks.floor import Floor, floor_code
 from benchmarks.libraries import JwtHs256, Peer, SqliteRead, check_permission, secure
-from benchmarks.measure import Variant, take_turns
+from benchmarks.line import REQUESTS, Line, request_bytes
+from benchmarks.measure import Variant, put_beside
 from benchmarks.population import Grants, clock_after_expiry, populate
 from benchmarks.report import Report, Row, json_option
 from benchmarks.served import (
@@ -41,66 +40,9 @@ from reductauth.authenticator import DEFAULT_CACHE_SIZE
 
 __all__ = ["main", "run", "short"]
 
-_REQUESTS = 300
-"""That a variant answers in a round."""
+PLAIN = "plain"
 _SAMPLE = 2_100
 """Requests of different tokens, before they come again."""
-
-
-class _Transport(asyncio.Transport):
-    """Takes what the server writes, and says when an answer is there."""
-
-    def __init__(self) -> None:
-        super().__init__({"peername": ("127.0.0.1", 50_000)})
-        self.answered: asyncio.Future[bytes] | None = None
-
-    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
-        if self.answered is not None and not self.answered.done():
-            self.answered.set_result(bytes(data))
-
-    def writelines(self, list_of_data: Any) -> None:
-        self.write(b"".join(list_of_data))
-
-    def is_closing(self) -> bool:
-        return False
-
-    def close(self) -> None:
-        pass
-
-    def pause_reading(self) -> None:
-        pass
-
-    def resume_reading(self) -> None:
-        pass
-
-
-class _Line:
-    """One application with one open connection, on which requests are sent over and over."""
-
-    def __init__(self, runner: web.AppRunner, requests: Sequence[bytes], statuses: Sequence[int]) -> None:
-        self._transport = _Transport()
-        self._protocol = cast("web.Server", runner.server)()
-        self._requests = itertools.cycle(requests)
-        self._starts = tuple(f"HTTP/1.1 {status} ".encode() for status in statuses)
-        self._protocol.connection_made(self._transport)
-
-    async def __call__(self) -> None:
-        await self.send(_REQUESTS)
-
-    async def send(self, count: int) -> None:
-        loop = asyncio.get_running_loop()
-        for request in itertools.islice(self._requests, count):
-            self._transport.answered = loop.create_future()
-            self._protocol.data_received(request)
-            if not (await self._transport.answered).startswith(self._starts):
-                raise AssertionError(await self._transport.answered)
-
-
-def _request(bucket: str, header: str) -> bytes:
-    return (
-        f"GET /api/v1/b/{bucket}/oslo HTTP/1.1\r\nHost: 127.0.0.1:8383\r\nAccept: */*\r\n"
-        f"User-Agent: benchmark\r\nAuthorization: {header}\r\n\r\n"
-    ).encode()
 
 
 def _mistyped(value: str) -> str:
@@ -121,22 +63,22 @@ class _Stage(contextlib.AsyncExitStack):
         sqlite_read = self.enter_context(contextlib.closing(SqliteRead(grants, folder)))
         jwt = JwtHs256(grants)
         return {
-            "aiohttp-security check_permission": _Line(
+            "aiohttp-security check_permission": Line(
                 await self.start(secured), _requests(sqlite_read, grants, numbers), [200]
             ),
-            "an SQLite read as a decorator": _Line(
+            "an SQLite read as a decorator": Line(
                 await self.start(application(deciding(sqlite_read.allows))),
                 _requests(sqlite_read, grants, numbers),
                 [200],
             ),
-            "PyJWT HS256 as a decorator": _Line(
+            "PyJWT HS256 as a decorator": Line(
                 await self.start(application(deciding(jwt.allows))), _requests(jwt, grants, numbers), [200]
             ),
         }
 
 
 def _requests(peer: Peer, grants: Grants, numbers: Sequence[int]) -> list[bytes]:
-    return [_request(grants[number][1], peer.header(number)) for number in numbers]
+    return [request_bytes(grants[number][1], peer.header(number)) for number in numbers]
 
 
 async def _secured(request: web.Request) -> web.Response:
@@ -151,14 +93,14 @@ async def _lines() -> AsyncIterator[dict[str, Variant]]:
         async def serve(variant: str, failures_per_minute: int = NO_END) -> Served:
             return await stack.enter_async_context(serving(variant, failures_per_minute))
 
-        def line(served: Served, bucket: str, value: str, *statuses: int) -> _Line:
-            return _Line(served.runner, [_request(bucket, f"Bearer {value}")], statuses)
+        def line(served: Served, bucket: str, value: str, *statuses: int) -> Line:
+            return Line(served.runner, [request_bytes(bucket, f"Bearer {value}")], statuses)
 
         plain, guarded, floored = [await serve(variant) for variant in VARIANTS]
         flooded = await serve("guarded", 1)
         value = guarded.value
         yield {
-            "plain": line(plain, BUCKET, value, 200),
+            PLAIN: line(plain, BUCKET, value, 200),
             "guarded": line(guarded, BUCKET, value, 200),
             "the floor as a decorator": line(floored, BUCKET, floored.value, 200),
             **await stack.peers([(value, BUCKET)], [0]),
@@ -177,29 +119,30 @@ async def _lines_among(count: int) -> AsyncIterator[dict[str, Variant]]:
         remembered = range(max(0, count - DEFAULT_CACHE_SIZE), count)
         numbers = random.choices(remembered, k=_SAMPLE)
         chosen = [grants[number] for number in numbers]
-        good = [_request(bucket, f"Bearer {value}") for value, bucket in chosen]
-        mistyped = [_request(bucket, f"Bearer {_mistyped(value)}") for value, bucket in chosen]
-        unknown = [_request(bucket, f"Bearer {random.randbytes(32).hex()}") for _, bucket in chosen]
-        forbidden = [_request("other", f"Bearer {value}") for value, _ in chosen]
+        good = [request_bytes(bucket, f"Bearer {value}") for value, bucket in chosen]
+        mistyped = [request_bytes(bucket, f"Bearer {_mistyped(value)}") for value, bucket in chosen]
+        unknown = [request_bytes(bucket, f"Bearer {random.randbytes(32).hex()}") for _, bucket in chosen]
+        forbidden = [request_bytes("other", f"Bearer {value}") for value, _ in chosen]
         plain = await stack.start(application(handler))
         floored = await stack.start(application(floor_guard(Floor(grants))))
         guarded = await stack.start(guarded_application(folder))
         flooded = await stack.start(guarded_application(folder, failures_per_minute=1))
         late = await stack.start(guarded_application(folder, clock=clock_after_expiry()))
         everybody = [
-            _request(bucket, f"Bearer {value}") for value, bucket in (grants[number] for number in remembered)
+            request_bytes(bucket, f"Bearer {value}")
+            for value, bucket in (grants[number] for number in remembered)
         ]
         for runner, status in ((guarded, 200), (late, 401)):
-            await _Line(runner, everybody, [status]).send(len(everybody))
+            await Line(runner, everybody, [status]).send(len(everybody))
         yield {
-            "plain": _Line(plain, good, [200]),
-            "good value": _Line(guarded, good, [200]),
-            "bad checksum, 401": _Line(guarded, mistyped, [401]),
-            "unknown value, 401": _Line(guarded, unknown, [401]),
-            "expired, 401": _Line(late, good, [401]),
-            "forbidden, 403": _Line(guarded, forbidden, [403]),
-            "too many failures, 429": _Line(flooded, mistyped, [429, 401]),
-            "the floor as a decorator": _Line(floored, good, [200]),
+            PLAIN: Line(plain, good, [200]),
+            "good value": Line(guarded, good, [200]),
+            "bad checksum, 401": Line(guarded, mistyped, [401]),
+            "unknown value, 401": Line(guarded, unknown, [401]),
+            "expired, 401": Line(late, good, [401]),
+            "forbidden, 403": Line(guarded, forbidden, [403]),
+            "too many failures, 429": Line(flooded, mistyped, [429, 401]),
+            "the floor as a decorator": Line(floored, good, [200]),
             **await stack.peers(grants, numbers),
         }
 
@@ -208,19 +151,17 @@ async def run(counts: Sequence[int], rounds: int) -> Report:
     """Measure all variants in turn: with one token, then at each number of tokens."""
     report = Report("wire", "plain: the same route without a guard")
     async with _lines() as lines:
-        found = await take_turns(lines, _REQUESTS, rounds)
+        found = await put_beside(PLAIN, lines, REQUESTS, rounds)
     goals = {"guarded": 1.12, "refused with 401": 1.2, "refused with 403": 1.2, "refused with 429": 1.2}
-    for name, microseconds in found.items():
+    for name, beside in found.items():
         at_least = name.startswith("aiohttp-security")
         goal = 1.3 if at_least else goals.get(name)
-        report.rows.append(
-            Row(name, microseconds / found["plain"], microseconds, goal=goal, at_least=at_least)
-        )
+        report.rows.append(Row(name, beside.ratio, beside.microseconds, goal=goal, at_least=at_least))
     for count in counts:
         async with _lines_among(count) as lines:
-            found = await take_turns(lines, _REQUESTS, rounds)
-        for name, microseconds in found.items():
-            report.rows.append(Row(name, microseconds / found["plain"], microseconds, size=count))
+            found = await put_beside(PLAIN, lines, REQUESTS, rounds)
+        for name, beside in found.items():
+            report.rows.append(Row(name, beside.ratio, beside.microseconds, size=count))
     return report
 
 
