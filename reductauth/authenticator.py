@@ -30,17 +30,18 @@ DEFAULT_CACHE_SIZE = 65_536
 """Values remembered at most; about 1 KB each."""
 
 _NEVER_US = 2**63
+_SECOND_US = 1_000_000
 _SALT_BYTES = 32
 _SCHEME = "Bearer "
 _MISTYPED = Shape.MISTYPED
 
 
 class _Remembered:
-    """A lookup that was made, and what of it can be decided by two comparisons.
+    """A lookup that was made, and for whom and how long nothing else has to be looked at.
 
-    Between `good_from_us` and `good_until_us` the value is good, unless the token has an allowlist or a ttl:
-    then the window is empty and the whole decision is made each time. `identity` is the last one that was
-    returned: most clients come from one address.
+    From `good_from_us` up to `good_until_us` the value is good from the address of `identity`, who came last, and from
+    any other unless the token has an allowlist. Of a token that has an allowlist or a ttl, or is good for nobody, that
+    is not known before somebody was let in: the window is empty.
     """
 
     __slots__ = (
@@ -55,12 +56,12 @@ class _Remembered:
     )
 
     def __init__(self, proof: int, digest: bytes, found: Found, generation: int) -> None:
-        token, secret = found.token, found.secret
+        token = found.token
         self.proof = proof
         self.digest = digest
         self.found = found
         self.generation = generation
-        self.identity = Identity(token, secret.secret_id)
+        self.identity = Identity(token, found.secret.secret_id)
         self.last_access_us = token.last_access_us or 0
         if (
             token.allowlist
@@ -71,11 +72,25 @@ class _Remembered:
         ):
             self.good_from_us = self.good_until_us = 0
         else:
-            self.good_from_us = token.valid_from_us or 0
-            self.good_until_us = min(
-                _NEVER_US if token.expires_at_us is None else token.expires_at_us,
-                _NEVER_US if secret.expires_at_us is None else secret.expires_at_us,
-            )
+            self._open(found)
+
+    def _open(self, found: Found) -> None:
+        ends_at_us, secret_ends_at_us = found.token.expires_at_us, found.secret.expires_at_us
+        self.good_from_us = found.token.valid_from_us or 0
+        self.good_until_us = min(
+            _NEVER_US if ends_at_us is None else ends_at_us,
+            _NEVER_US if secret_ends_at_us is None else secret_ends_at_us,
+        )
+
+    def let_in(self, found: Found, address: str | None, now_us: int) -> Identity:
+        """Take note that `found` passes every check at `now_us`, from this address."""
+        ttl_seconds = found.token.ttl_seconds
+        self._open(found)
+        if ttl_seconds is not None:  # idle when the whole seconds without use are more than that
+            self.good_until_us = min(self.good_until_us, now_us + (ttl_seconds + 1) * _SECOND_US)
+        self.last_access_us = now_us
+        self.identity = Identity(found.token, found.secret.secret_id, address)
+        return self.identity
 
 
 class Authenticator:
@@ -120,6 +135,7 @@ class Authenticator:
         if identity.address != peer and (peer is None or identity.address != plain_address(peer)):
             return None
         self.hits += 1
+        remembered.last_access_us = now_us
         return identity
 
     def refuse_mistyped(self, lines: Sequence[str]) -> InvalidTokenError | None:
@@ -152,10 +168,14 @@ class Authenticator:
                 return InvalidTokenError()
         else:
             self.hits += 1
-        if remembered.good_from_us <= now_us < remembered.good_until_us:
-            identity = remembered.identity
-            if identity.address != address:
+        identity = remembered.identity
+        is_known = identity.address == address
+        if (is_known or not identity.token.allowlist) and (
+            remembered.good_from_us <= now_us < remembered.good_until_us
+        ):
+            if not is_known:
                 identity = remembered.identity = Identity(identity.token, identity.secret_id, address)
+            remembered.last_access_us = now_us
             return identity
         return await self._decide(remembered, address, now_us)
 
@@ -180,16 +200,17 @@ class Authenticator:
         self, remembered: _Remembered, address: str | None, now_us: int
     ) -> Identity | AuthenticationError:
         found = remembered.found
-        token = found.token.accessed(remembered.last_access_us, None)
-        if token.is_idle(now_us):
-            # Another process may have seen it in the meantime, and a usage flush does not move the generation.
-            fresh = await self._store.find(remembered.digest)
-            if fresh is None:
-                return InvalidTokenError()
-            found, token = fresh, fresh.token
+        token = found.token
+        if token.ttl_seconds is not None:
+            token = token.accessed(remembered.last_access_us, None)
+            if token.is_idle(now_us):
+                # Another process may have seen it in the meantime, and a usage flush does not move the generation.
+                fresh = await self._store.find(remembered.digest)
+                if fresh is None:
+                    return InvalidTokenError()
+                found, token = fresh, fresh.token
         attempt = Attempt(token, found.secret, address, now_us)
         failed = failed_check(attempt)
         if failed is not None:
             return failed.refusal(attempt)
-        remembered.last_access_us = now_us
-        return Identity(found.token, found.secret.secret_id, address)
+        return remembered.let_in(found, address, now_us)

@@ -395,6 +395,41 @@ async def test_the_store_is_not_asked_while_a_token_is_busy(door: Door) -> None:
     assert door.store.finds == 1
 
 
+async def test_an_idle_time_on_the_short_way(door: Door) -> None:
+    """It is decided to the microsecond, and begins anew with every use, also with those that go the short way."""
+    value = await door.create("a", TokenDraft(ttl_seconds=10))
+    assert door.recall(value, None) is None
+    assert await door.knock(value) == "a"
+    ends_us = NOW_US + 11 * SECOND_US
+    for door.now_us in (NOW_US + 1, NOW_US + 9 * SECOND_US, ends_us - 1):
+        assert door.recall(value, None) is not None
+    door.now_us = ends_us - 1 + 11 * SECOND_US - 1  # the last use was a moment before the end
+    assert door.recall(value, None) is None
+    answer = await door.authenticator.authenticate(value, None, door.now_us)
+    assert isinstance(answer, Identity)
+    door.now_us += 11 * SECOND_US
+    assert await door.knock(value) == EXPIRED
+    assert door.store.finds == 2  # the second before it was refused
+
+
+async def test_an_idle_time_of_a_value_that_many_use(door: Door) -> None:
+    """It begins anew with a use from anywhere, without a look into the store."""
+    value = await door.create("a", TokenDraft(ttl_seconds=10))
+    for number in range(5):
+        assert await door.knock(value, f"10.0.0.{number}") == "a"
+        door.now_us += 9 * SECOND_US
+    assert door.store.finds == 1
+
+
+async def test_an_idle_time_and_an_expiry(door: Door) -> None:
+    """Whichever comes first ends it, and it does not begin before its time."""
+    draft = TokenDraft(ttl_seconds=10, valid_from_us=NOW_US + 5, expires_at_us=NOW_US + 8 * SECOND_US)
+    value = await door.create("a", draft)
+    for after_us, expected in ((4, INVALID), (5, "a"), (8 * SECOND_US - 1, "a"), (8 * SECOND_US, EXPIRED)):
+        door.now_us = NOW_US + after_us
+        assert await door.knock(value) == expected
+
+
 # -- allowlist ----------------------------------------------------------------------------------------------
 
 REQUIRED = "[Client IP is required for this token]"
@@ -427,6 +462,25 @@ async def test_allowlist(door: Door, address: str | None, expected: str) -> None
     assert await door.knock(value, "10.0.0.7") == "a"
     assert await door.knock(value, address) == expected
     assert await door.knock(value, "10.0.0.7") == "a"
+
+
+async def test_an_allowlist_on_the_short_way(door: Door) -> None:
+    """Who came last may come again; nobody else comes in on their account, and nobody's refusal keeps them out."""
+    value = await door.create("a", TokenDraft(allowlist=NetworkList.of(["10.0.0.0/8"])))
+    assert door.recall(value, "10.0.0.1") is None
+    assert await door.knock(value, "10.0.0.1") == "a"
+    for _ in range(2):
+        assert door.recall(value, "10.0.0.1") is not None
+        assert door.recall(value, "::ffff:10.0.0.1") is not None
+        for stranger in ("11.0.0.1", "::ffff:11.0.0.1", "", None):
+            assert door.recall(value, stranger) is None
+            assert (await door.knock(value, stranger)).startswith("[")
+    assert await door.knock(value, "10.0.0.2") == "a"
+    assert (door.recall(value, "10.0.0.1"), door.recall(value, "10.0.0.2") is None) == (None, False)
+    await door.edit("a", allowlist=NetworkList.of(["10.0.0.1"]))
+    assert door.recall(value, "10.0.0.2") is None
+    assert await door.knock(value, "10.0.0.2") == "[Token is not allowed for client IP 10.0.0.2]"
+    assert await door.knock(value, "10.0.0.1") == "a"
 
 
 @pytest.mark.parametrize("address", [None, "nonsense", "10.0.0.1"])
