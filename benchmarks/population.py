@@ -27,25 +27,34 @@ _ALL_PAGES = "PRAGMA cache_size = -1000000"
 
 @dataclass(frozen=True)
 class Population:
-    """The store, and for each token its value and the bucket that it may read."""
+    """The registry's folder, its store, and for each token its value and the bucket that it may read."""
 
+    folder: Path
     store: SqliteStore
     grants: list[tuple[str, str]]
 
 
 @contextlib.asynccontextmanager
 async def populated(count: int) -> AsyncIterator[Population]:
-    """Make a registry of `count` tokens, each of which may read one bucket."""
-    with tempfile.TemporaryDirectory() as folder:
-        store = SqliteStore.open(Path(folder) / "auth")
-        try:
-            grants: list[tuple[str, str]] = []
+    """Make a registry of `count` tokens, each of which may read one bucket; it was opened anew since."""
+    with tempfile.TemporaryDirectory() as parent:
+        folder = Path(parent) / "auth"
+        grants: list[tuple[str, str]] = []
+        async with _opened(folder) as store:
             for start in range(0, count, _BATCH):
                 made = range(start, min(count, start + _BATCH))
                 await store.change(partial(_add, store=store, numbers=made, grants=grants))
-            yield Population(store, grants)
-        finally:
-            await store.close()
+        async with _opened(folder) as store:
+            yield Population(folder, store, grants)
+
+
+@contextlib.asynccontextmanager
+async def _opened(folder: Path) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore.open(folder)
+    try:
+        yield store
+    finally:
+        await store.close()
 
 
 def _add(
