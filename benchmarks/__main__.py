@@ -6,11 +6,20 @@ from pathlib import Path
 
 import click
 
-from benchmarks import authorize, http, wire
+from benchmarks import authorize, http, listing, reads_beside_changes, registry, startup, storage, wire
 from benchmarks.floor import floor_code
 from benchmarks.report import json_option
 
-_MODULES = (authorize, wire, http)
+_MODULES = (
+    authorize,
+    wire,
+    http,
+    registry,
+    reads_beside_changes,
+    startup,
+    listing,
+    storage,
+)
 
 
 @click.command()

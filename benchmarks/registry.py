@@ -196,9 +196,9 @@ class _InUse:
         authenticator, clock = self._authenticator, system_clock()
         for value in self._values:
             now_us = clock()
-            identity = authenticator.recall(value, _ADDRESS, now_us)
-            if identity is None:
-                identity = await authenticator.authenticate(value, _ADDRESS, now_us)
+            identity = authenticator.recall(value, _ADDRESS, now_us) or await authenticator.authenticate(
+                value, _ADDRESS, now_us
+            )
             if not isinstance(identity, Identity):
                 raise AssertionError("refused")
 

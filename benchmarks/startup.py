@@ -37,7 +37,7 @@ async def run(counts: Sequence[int], rounds: int) -> Report:
         }
         samples: dict[int, list[tuple[float, float]]] = {count: [] for count in populations}
         administrator = mint("administrator")
-        for count, population in populations.items():
+        for population in populations.values():
             _values_file(population.folder).write_text(
                 "".join(f"{value}\n" for value, _ in population.grants[:DEFAULT_CACHE_SIZE]), encoding="ascii"
             )
