@@ -41,6 +41,7 @@ __all__ = ["main", "run", "short"]
 
 _CHANGES = 128
 """In a turn: enough that SQLite moves its log into the file in most turns."""
+_FEW_CHANGES = 64
 _IN_FLIGHT = 64
 _LOOKUPS = 500
 _IN_USE = 1_024
@@ -65,16 +66,17 @@ Times = dict[Key, float]
 class _Floor:
     """Appends what a creation keeps, as lines of JSON, to a file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, lines: int) -> None:
         token = new_token("token-1000000", _DRAFT, 1, "administrator")
         digest, mac = random.randbytes(32).hex(), random.randbytes(32).hex()
         kept = [values_of(token), digest, change_of(None, token), mac, _ADDRESS]
-        self.line = orjson.dumps(kept, option=orjson.OPT_APPEND_NEWLINE)
+        self._lines = lines
+        self._line = orjson.dumps(kept, option=orjson.OPT_APPEND_NEWLINE)
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     async def append(self) -> None:
-        for _ in range(_CHANGES):
-            os.write(self._file, self.line)
+        for _ in range(self._lines):
+            os.write(self._file, self._line)
             os.fdatasync(self._file)
 
     def close(self) -> None:
@@ -84,15 +86,17 @@ class _Floor:
 class _Changes:
     """Changes of one registry, by a token with full access."""
 
-    def __init__(self, population: Population, registry: TokenRegistry, actor: Actor) -> None:
+    def __init__(self, population: Population, registry: TokenRegistry, actor: Actor, changes: int) -> None:
         self._registry = registry
+        self._changes = changes
         self._actor = actor
         self._kept = range(len(population.grants))
         self._numbers = itertools.count()
         self._made: list[str] = []
 
     @classmethod
-    async def of(cls, population: Population) -> _Changes:
+    async def of(cls, population: Population, changes: int) -> _Changes:
+        """Make the token that asks for `changes` of a kind in a turn."""
         clock = system_clock()
         registry = TokenRegistry(population.store, population.store.key, clock)
         draft = TokenDraft(permissions=Permissions(full_access=True))
@@ -101,15 +105,15 @@ class _Changes:
         identity = await authenticator.authenticate(minted.value, _ADDRESS, clock())
         if not isinstance(identity, Identity):
             raise AssertionError("refused")
-        return cls(population, registry, Actor.of(identity))
+        return cls(population, registry, Actor.of(identity), changes)
 
     async def create(self) -> None:
-        for _ in range(_CHANGES):
-            await self._create()
+        for _ in range(self._changes):
+            await self.create_one()
 
     async def create_together(self) -> None:
-        for _ in range(_CHANGES // _IN_FLIGHT):
-            await _gathered(self._create() for _ in range(_IN_FLIGHT))
+        for _ in range(self._changes // _IN_FLIGHT):
+            await _gathered(self.create_one() for _ in range(_IN_FLIGHT))
 
     async def edit(self) -> None:
         for name in self._some():
@@ -131,15 +135,15 @@ class _Changes:
 
     async def prepare_revocation(self) -> None:
         await self.prepare_creation()
-        await _gathered(self._create() for _ in range(_CHANGES))
+        await _gathered(self.create_one() for _ in range(self._changes))
 
-    async def _create(self) -> None:
+    async def create_one(self) -> None:
         name = f"made-{next(self._numbers)}"
         await self._registry.create(self._actor, name, _DRAFT)
         self._made.append(name)
 
     def _some(self) -> list[str]:
-        return [f"token-{number}" for number in random.choices(self._kept, k=_CHANGES)]
+        return [f"token-{number}" for number in random.choices(self._kept, k=self._changes)]
 
 
 class _Lookups:
@@ -190,7 +194,7 @@ class _InUse:
         self._values = [value for value, _ in random.choices(population.grants, k=_IN_USE)]
 
     async def create(self) -> None:
-        await self._changes._create()  # noqa: SLF001 - one
+        await self._changes.create_one()
 
     async def decide(self) -> None:
         authenticator, clock = self._authenticator, system_clock()
@@ -207,17 +211,19 @@ async def _gathered(work: Iterable[Awaitable[object]]) -> None:
     await asyncio.gather(*work)
 
 
-async def run(counts: Sequence[int], rounds: int) -> Report:
+async def run(counts: Sequence[int], rounds: int, changes_in_turn: int = _CHANGES) -> Report:
     """Measure at each number of tokens."""
     report = Report("registry", f"the disk's floor ({_FLOOR}) where no other is named")
     async with contextlib.AsyncExitStack() as stack:
         populations = {count: await stack.enter_async_context(populated(count)) for count in counts}
-        changes = {count: await _Changes.of(population) for count, population in populations.items()}
-        floor = _Floor(next(iter(populations.values())).folder.with_name("floor"))
+        changes = {
+            count: await _Changes.of(population, changes_in_turn) for count, population in populations.items()
+        }
+        floor = _Floor(next(iter(populations.values())).folder.with_name("floor"), changes_in_turn)
         stack.callback(floor.close)
         gc.collect()
         gc.freeze()  # what the benchmark itself keeps would be walked at every collection
-        times = await _change_times(changes, floor, rounds)
+        times = await _change_times(changes, floor, rounds, changes_in_turn)
         times |= await _lookup_times(populations, rounds)
         times |= await _page_times(populations, rounds)
         steady = await _in_use_times(populations, changes, rounds)
@@ -231,7 +237,9 @@ async def run(counts: Sequence[int], rounds: int) -> Report:
     return report
 
 
-async def _change_times(changes: dict[int, _Changes], floor: _Floor, rounds: int) -> Times:
+async def _change_times(
+    changes: dict[int, _Changes], floor: _Floor, rounds: int, changes_in_turn: int
+) -> Times:
     variants: dict[Key, Variant] = {(_FLOOR, 0): floor.append}
     before: dict[Key, Variant] = {}
     for count, one in changes.items():
@@ -247,7 +255,7 @@ async def _change_times(changes: dict[int, _Changes], floor: _Floor, rounds: int
             (_TOGETHER, count): one.prepare_creation,
             (_REVOCATION, count): one.prepare_revocation,
         }
-    return await take_turns(variants, _CHANGES, rounds, time.perf_counter, before)
+    return await take_turns(variants, changes_in_turn, rounds, time.perf_counter, before)
 
 
 async def _lookup_times(populations: dict[int, Population], rounds: int) -> Times:
@@ -309,7 +317,7 @@ def _add_growth(report: Report, times: Times, counts: Sequence[int]) -> None:
 
 def short() -> Report:
     """Measure in short form."""
-    return asyncio.run(run((10, 1_000), 3))
+    return asyncio.run(run((10, 1_000), 2, _FEW_CHANGES))
 
 
 @click.command()
