@@ -20,7 +20,6 @@ from reductauth.errors import (
     LastAdministratorError,
     ProvisionedTokenError,
     RevokedTokenError,
-    TokenExistsError,
     TokenNotFoundError,
 )
 from reductauth.store import Transaction
@@ -51,8 +50,6 @@ class TokenChange:
         """Add a token with one value. Raises `InvalidInputError`, `TokenExistsError`."""
         draft.check(self.now_us)
         check_lifetime(draft, max_lifetime_seconds, self.now_us)
-        if self.transaction.token_named(name) is not None:
-            raise TokenExistsError(name)
         token = new_token(name, draft, self.now_us, self.actor.name)
         self.transaction.add(token)
         self.transaction.add_secret(token.token_id, digest, self.now_us)

@@ -151,7 +151,7 @@ class SqliteStore:
 
     async def change(self, work: Callable[[Transaction], T]) -> T:
         """See `TokenStore.change`. A caller that is cancelled does not undo its change."""
-        return await asyncio.wrap_future(self._writer.submit(work))
+        return await self._writer.change(work)
 
     def is_writable(self) -> bool:
         """See `TokenStore.is_writable`."""
