@@ -32,12 +32,8 @@ ENTRY_COLUMNS = "sequence, at_us, actor, actor_id, address, action, token_id, to
 _DAMAGED = "The audit of the token registry is damaged: run reductauth verify"
 _HEAD, _HEAD_MAC = "audit_head", "audit_head_mac"
 _CHECKPOINT, _CHECKPOINT_MAC, _CHECKPOINT_SEAL = "checkpoint", "checkpoint_mac", "checkpoint_seal"
-# Every change reads and moves the head: both facts at once.
 _READ_HEAD = f"""
 SELECT (SELECT value FROM meta WHERE name = '{_HEAD}'), (SELECT value FROM meta WHERE name = '{_HEAD_MAC}')
-"""
-_MOVE_HEAD = f"""
-UPDATE meta SET value = CASE name WHEN '{_HEAD}' THEN ? ELSE ? END WHERE name IN ('{_HEAD}', '{_HEAD_MAC}')
 """
 
 
@@ -110,7 +106,8 @@ class Trail:
             )
         except sqlite3.IntegrityError:  # somebody has put an entry there
             raise StoreUnavailableError(_DAMAGED) from None
-        self._connection.execute(_MOVE_HEAD, (sequence, mac))
+        write_fact(self._connection, _HEAD, sequence)
+        write_fact(self._connection, _HEAD_MAC, mac)
         return sequence
 
     def old(self, before_us: int, limit: int) -> list[tuple[int, str | None]]:
