@@ -6,10 +6,16 @@ drawing.py    the kinds of plot (with the extra `plots`)
 measure.py    rounds in turn, quartiles and medians
 floor.py      the least that authenticating and authorizing a request can cost in Python
 population.py a registry with many tokens
+process.py    a process that is measured from outside
+client.py     a connection that sends one request after another
+watched.py    how long the event loop is held
 served.py     the applications that are put side by side
 line.py       an open connection to one, without a socket
 libraries.py  the peers: what others do, in its plainest form (from the extra `peers`)
 extras.py     what is said where an extra is missing
+opened.py     a process that opens a registry
+lister.py     a server of the token API that tells how long its loop was held
+stored.py     the storage server, with and without its guard
 
 authorize.py  one decision in process, against the floor
 peers.py      the same decision by libraries of the field
@@ -17,7 +23,11 @@ wire.py       one request through aiohttp without sockets, guarded against plain
 pieces.py     where the guard's time goes on that way
 http.py       the server's CPU for one request over a socket
 lookup.py     what a value that is not remembered costs, piece by piece
-listing.py    how long listing tokens keeps the event loop from anything else
+registry.py   changes, pages and lookups, over the disk's floor and as the registry grows
+reads_beside_changes.py  a guarded read while tokens are created
+startup.py    start-up and memory as the registry grows
+listing.py    all tokens as JSON, over HTTP too, and how long lists hold the event loop
+storage.py    the guard's share of storing and reading records
 timing.py     whether the time of a refusal tells how close a guess is
 
 plots.py      plots of what was measured

@@ -18,6 +18,11 @@ _MODULES = (
     "wire",
     "pieces",
     "http",
+    "registry",
+    "reads_beside_changes",
+    "startup",
+    "listing",
+    "storage",
 )
 
 

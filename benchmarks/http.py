@@ -10,16 +10,13 @@ import asyncio
 import contextlib
 import random
 import statistics
-import sys
 import time
-from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import click
-import orjson
 
 from benchmarks.floor import floor_code
+from benchmarks.process import Process, started
 from benchmarks.report import Report, Row, json_option
 from benchmarks.served import BUCKET, VARIANTS
 
@@ -35,18 +32,14 @@ _END = b"x" * 100
 class _Server:
     """One application in a process of its own."""
 
-    def __init__(self, process: asyncio.subprocess.Process, port: int, value: str) -> None:
-        self._process = process
+    def __init__(self, process: Process) -> None:
+        port, value = process.told["port"], process.told["value"]
+        self.cpu_us = process.cpu_us
         self._port = port
         self._request = (
             f"GET /api/v1/b/{BUCKET}/oslo HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAccept: */*\r\n"
             f"User-Agent: benchmark\r\nAuthorization: Bearer {value}\r\n\r\n"
         ).encode()
-
-    def cpu_us(self) -> float:
-        """The CPU time that all threads of the process took so far."""
-        tasks = Path(f"/proc/{self._process.pid}/task").glob("*/schedstat")
-        return sum(int(task.read_text().split()[0]) for task in tasks) / 1_000
 
     async def round(self) -> tuple[float, float]:
         """Send the requests of a round; return CPU and time for each, in us."""
@@ -66,25 +59,13 @@ class _Server:
         await writer.wait_closed()
 
 
-@contextlib.asynccontextmanager
-async def _started(variant: str) -> AsyncIterator[_Server]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "benchmarks.served", variant, stdout=PIPE
-    )
-    try:
-        if process.stdout is None:
-            raise AssertionError("the output of a server is a pipe")
-        told = orjson.loads(await process.stdout.readline())
-        yield _Server(process, told["port"], told["value"])
-    finally:
-        process.terminate()
-        await process.wait()
-
-
 async def run(rounds: int) -> Report:
     """Measure all applications in turn, in random order."""
     async with contextlib.AsyncExitStack() as stack:
-        servers = {variant: await stack.enter_async_context(_started(variant)) for variant in VARIANTS}
+        servers = {
+            variant: _Server(await stack.enter_async_context(started("benchmarks.served", variant)))
+            for variant in VARIANTS
+        }
         samples: dict[str, list[tuple[float, float]]] = {variant: [] for variant in VARIANTS}
         for server in servers.values():
             await server.round()

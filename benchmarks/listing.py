@@ -1,57 +1,44 @@
-"""How long listing tokens keeps the event loop from anything else: `python -m benchmarks.listing [--tokens N]`."""
+"""What listing tokens costs: `python -m benchmarks.listing [--tokens N]`.
+
+How long each kind of query keeps the event loop from anything else. All tokens made to JSON by the code of the
+route, over `orjson.dumps` of dicts that are ready: what a registry in memory would do. And all of them over HTTP,
+from a server in a process of its own: the first byte, the longest hold of its loop, and the memory that it took.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
+import statistics
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 
+import aiohttp
 import click
+import orjson
 
-from benchmarks.population import populated
+from benchmarks.lister import HOLD_PATH
+from benchmarks.measure import take_turns
+from benchmarks.population import Population, populated
+from benchmarks.process import Process, started
+from benchmarks.report import Report, Row, json_option
+from benchmarks.watched import watched
 from reductauth.clock import system_clock
 from reductauth.listing import TokenListing
 from reductauth.permissions import Action
 from reductauth.query import MAX_LIMIT, SortKey, TokenQuery
 from reductauth.token import TokenStatus
-from reductauth.web.listing import full_rows, page_body, protocol_rows
+from reductauth.value import mint
+from reductauth.web.listing import bare_end, full_rows, page_body, protocol_rows
+from reductauth.web.schema import token_view
 
-__all__ = ["main", "run"]
+__all__ = ["main", "run", "short"]
 
 _GOAL_MS = 20.0
-_TICK_SECONDS = 0.001
-
-
-@dataclass
-class _Hold:
-    """The longest time that passed between two turns of a task that asks for one every millisecond."""
-
-    longest_ms: float = 0.0
-
-
-@contextlib.asynccontextmanager
-async def _watched() -> AsyncIterator[_Hold]:
-    hold = _Hold()
-
-    async def tick() -> None:
-        last = time.perf_counter()
-        while True:
-            await asyncio.sleep(_TICK_SECONDS)
-            now = time.perf_counter()
-            hold.longest_ms = max(hold.longest_ms, (now - last - _TICK_SECONDS) * 1_000)
-            last = now
-
-    ticking = asyncio.create_task(tick())
-    await asyncio.sleep(0.01)
-    try:
-        yield hold
-    finally:
-        ticking.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await ticking
+_DUMPED = 10_000
+_LISTED = f"{_DUMPED:,} tokens as JSON"
+_READY = f"{_DUMPED:,} ready dicts as JSON"
 
 
 def _steps(listing: TokenListing, count: int) -> dict[str, Callable[[], Awaitable[None]]]:
@@ -91,27 +78,102 @@ def _steps(listing: TokenListing, count: int) -> dict[str, Callable[[], Awaitabl
     }
 
 
-async def run(count: int) -> None:
-    """Measure at this number of tokens, and print."""
+async def run(count: int, rounds: int) -> Report:
+    """Measure at this number of tokens; the comparison with ready dicts is always at 10,000."""
+    report = Report("listing", f"ready dicts; {count:,} tokens where no other number is named")
+    async with populated(_DUMPED) as population:
+        await _add_dumps(report, population, rounds)
     async with populated(count) as population:
-        gc.collect()
-        gc.freeze()  # what the benchmark itself keeps would hold the loop at every collection
-        listing = TokenListing(population.store, system_clock())
-        print(f"\nlisting, {count:,} tokens\n\n{'':42} {'took ms':>9} {'longest hold ms':>16}  goal")
-        for name, step in _steps(listing, count).items():
-            async with _watched() as hold:
-                started = time.perf_counter()
-                await step()
-                took_ms = (time.perf_counter() - started) * 1_000
-            verdict = "reached" if hold.longest_ms <= _GOAL_MS else "MISSED"
-            print(f"{name:42} {took_ms:9.1f} {hold.longest_ms:16.1f}  <= {_GOAL_MS:g}  {verdict}")
+        await _add_holds(report, population)
+        await _add_stream(report, population, rounds)
+    return report
+
+
+async def _add_dumps(report: Report, population: Population, rounds: int) -> None:
+    clock = system_clock()
+    listing = TokenListing(population.store, clock)
+    tokens = await population.store.read(lambda snapshot: snapshot.tokens())
+    ready = [token_view(token, clock()) for token in tokens]
+    bodies: dict[str, bytes] = {}
+
+    async def dump_ready() -> None:
+        bodies[_READY] = orjson.dumps({"tokens": ready})
+
+    async def list_all() -> None:
+        rows = [row async for batch in listing.batches(protocol_rows) for row in batch]
+        bodies[_LISTED] = b'{"tokens":[%b%b' % (b",".join(rows), bare_end(len(rows)))
+
+    variants = {_READY: dump_ready, _LISTED: list_all}
+    found = await take_turns(variants, 1, rounds, time.process_time)
+    if orjson.loads(bodies[_READY]) != orjson.loads(bodies[_LISTED]):
+        raise AssertionError("the lists differ")
+    for name, microseconds in found.items():
+        goal = 1.5 if name == _LISTED else None
+        report.rows.append(Row(name, microseconds / found[_READY], microseconds / 1_000, "ms", goal=goal))
+
+
+async def _add_holds(report: Report, population: Population) -> None:
+    gc.collect()
+    gc.freeze()  # what the benchmark itself keeps would hold the loop at every collection
+    listing = TokenListing(population.store, system_clock())
+    for name, step in _steps(listing, len(population.grants)).items():
+        async with watched() as hold:
+            begun = time.perf_counter()
+            await step()
+            took_ms = (time.perf_counter() - begun) * 1_000
+        report.rows.append(Row(f"{name}: takes", None, took_ms, "ms"))
+        report.rows.append(Row(f"{name}: longest hold", None, hold.longest_ms, "ms", goal=_GOAL_MS))
+
+
+async def _add_stream(report: Report, population: Population, rounds: int) -> None:
+    administrator = mint("administrator")
+    async with started("benchmarks.lister", str(population.folder), administrator) as server:
+        base = f"http://127.0.0.1:{server.told['port']}"
+        headers = {"Authorization": f"Bearer {administrator}"}
+        async with aiohttp.ClientSession(base, headers=headers) as session:
+            await (await session.get("/api/v1/tokens?limit=1")).read()
+            found = [await _streamed(session, server) for _ in range(max(2, rounds // 10))]
+    first_ms, longest_ms, memory_mb, all_ms = (
+        statistics.median(column) for column in zip(*found, strict=True)
+    )
+    report.rows += [
+        Row("over HTTP: first byte", None, first_ms, "ms", goal=_GOAL_MS),
+        Row("over HTTP: longest hold", None, longest_ms, "ms", goal=_GOAL_MS),
+        Row("over HTTP: extra memory", None, memory_mb, "MB", goal=20),
+        Row("over HTTP: all", None, all_ms, "ms"),
+    ]
+
+
+async def _streamed(session: aiohttp.ClientSession, server: Process) -> tuple[float, float, float, float]:
+    """Read the whole list; return ms to the first byte, the longest hold in ms, MB taken, ms to the end."""
+    await (await session.get(HOLD_PATH)).read()
+    server.forget_peak()
+    before = server.resident_bytes()
+    begun = time.perf_counter()
+    async with session.get("/api/v1/tokens") as response:
+        response.raise_for_status()
+        await response.content.readany()
+        first = time.perf_counter()
+        async for _ in response.content.iter_any():
+            pass
+    done = time.perf_counter()
+    taken = server.resident_bytes(peak=True) - before
+    hold = await (await session.get(HOLD_PATH)).json()
+    return (first - begun) * 1_000, hold["longest_ms"], taken / 1_000_000, (done - begun) * 1_000
+
+
+def short() -> Report:
+    """Measure in short form."""
+    return asyncio.run(run(2_000, 5))
 
 
 @click.command()
-@click.option("--tokens", "count", default=100_000, show_default=True)
-def main(count: int) -> None:
-    """Measure how long listing tokens holds the event loop."""
-    asyncio.run(run(count))
+@click.option("--tokens", "count", default=1_000_000, show_default=True)
+@click.option("--rounds", default=30, show_default=True)
+@json_option
+def main(count: int, rounds: int, folder: Path) -> None:
+    """Measure listing."""
+    asyncio.run(run(count, rounds)).show(folder)
 
 
 if __name__ == "__main__":

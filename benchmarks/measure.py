@@ -7,11 +7,14 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 __all__ = ["Beside", "Slow", "Variant", "put_beside", "take_turns"]
 
 Variant = Callable[[], Awaitable[None]]
 """Does its work `operations` times."""
+
+NameT = TypeVar("NameT")
 
 
 @dataclass(frozen=True)
@@ -25,24 +28,39 @@ class Slow:
         await self.variant()
 
 
-async def take_turns(variants: Mapping[str, Variant], operations: int, rounds: int) -> dict[str, float]:
+async def take_turns(
+    variants: Mapping[NameT, Variant],
+    operations: int,
+    rounds: int,
+    clock: Callable[[], float] = time.thread_time,
+    before: Mapping[NameT, Variant] | None = None,
+) -> dict[NameT, float]:
     """Run all variants in every round, in random order; return the lower quartile of each, in us per operation.
 
-    Variants never wait and stay on this thread, so its CPU time is taken, in the kernel too: time that the machine
-    gave to others is not counted.
+    Where variants never wait and stay on this thread, its CPU time is taken, in the kernel too: time that the machine
+    gave to others is not counted. Others bring the `clock` that fits. What is in `before` prepares each turn of the
+    variant of its name, and is not timed.
     """
-    samples: dict[str, list[float]] = {name: [] for name in variants}
-    for variant in variants.values():
+    samples: dict[NameT, list[float]] = {name: [] for name in variants}
+    prepare = before or {}
+
+    async def turn(name: NameT) -> float:
+        if name in prepare:
+            await prepare[name]()
+        started = clock()
+        variant = variants[name]
         await variant()
-    order = list(variants.items())
+        taken = clock() - started
+        done = variant.operations if isinstance(variant, Slow) else operations
+        return taken / done * 1_000_000
+
+    for name in variants:
+        await turn(name)
+    order = list(variants)
     for _ in range(rounds):
         random.shuffle(order)
-        for name, variant in order:
-            started = time.thread_time()
-            await variant()
-            taken = time.thread_time() - started
-            done = variant.operations if isinstance(variant, Slow) else operations
-            samples[name].append(taken / done * 1_000_000)
+        for name in order:
+            samples[name].append(await turn(name))
     return {name: statistics.quantiles(found, n=4)[0] for name, found in samples.items()}
 
 

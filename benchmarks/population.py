@@ -32,8 +32,9 @@ _LIFETIME_US = 365 * 86_400 * 1_000_000
 
 @dataclass(frozen=True)
 class Population:
-    """The open store, and what its tokens may do."""
+    """The registry's folder, its store, and for each token its value and the bucket that it may read."""
 
+    folder: Path
     store: SqliteStore
     grants: Grants
 
@@ -41,12 +42,12 @@ class Population:
 @contextlib.asynccontextmanager
 async def populated(count: int) -> AsyncIterator[Population]:
     """Make a registry of `count` tokens, each of which may read one bucket for a year, and open it."""
-    with tempfile.TemporaryDirectory() as folder:
-        auth_folder = Path(folder) / "auth"
-        grants = await populate(auth_folder, count)
-        store = SqliteStore.open(auth_folder)
+    with tempfile.TemporaryDirectory() as parent:
+        folder = Path(parent) / "auth"
+        grants = await populate(folder, count)
+        store = SqliteStore.open(folder)
         try:
-            yield Population(store, grants)
+            yield Population(folder, store, grants)
         finally:
             await store.close()
 

@@ -54,10 +54,11 @@ _PATH = "/api/v1/b/{bucket}/{entry}"
 
 @dataclass(frozen=True)
 class Served:
-    """A running application, and a value that may read `BUCKET`."""
+    """A running application, a value that may read `BUCKET`, and one with full access."""
 
     runner: web.AppRunner
     value: str
+    administrator: str
 
 
 async def handler(request: web.Request) -> web.Response:  # noqa: ARG001 - aiohttp hands it over
@@ -135,7 +136,7 @@ async def serving(variant: str, failures_per_minute: int = NO_END) -> AsyncItera
             if variant == "guarded":
                 draft = TokenDraft(permissions=Permissions.of(read=[BUCKET]))
                 value = (await app[AUTH].registry.create(Actor.environment(), "reader", draft)).value
-            yield Served(runner, value)
+            yield Served(runner, value, _ADMINISTRATOR)
 
 
 async def _serve(variant: str) -> None:
@@ -143,7 +144,8 @@ async def _serve(variant: str) -> None:
         site = web.TCPSite(served.runner, "127.0.0.1", 0)
         await site.start()
         address = served.runner.addresses[0]
-        click.echo(orjson.dumps({"port": address[1], "value": served.value}).decode())
+        told = {"port": address[1], "value": served.value, "administrator": served.administrator}
+        click.echo(orjson.dumps(told).decode())
         await asyncio.Event().wait()
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import orjson
+
 from reductauth.query import DEFAULT_LIMIT
 from reductauth.times import rfc3339
 from reductauth.token import Token
@@ -86,22 +88,22 @@ class AuditQuery:
 
 def change_of(before: Token | None, after: Token | None) -> Detail:
     """Tell what changed, by the names that the API has for it; None where there was, or is, no token."""
-    old = {} if before is None else _told(before)
-    new = {} if after is None else _told(after)
-    changed = [
-        name for name in old | new if old.get(name) != new.get(name) or before is None or after is None
-    ]
-    detail: Detail = {}
-    if before is not None:
-        detail["before"] = {name: old[name] for name in changed}
-    if after is not None:
-        detail["after"] = {name: new[name] for name in changed}
-    return detail
+    if before is None:
+        return {} if after is None else {"after": _told(after)}
+    old = _told(before)
+    if after is None:
+        return {"before": old}
+    new = _told(after)
+    changed = [name for name in old if old[name] != new[name]]
+    return {"before": {name: old[name] for name in changed}, "after": {name: new[name] for name in changed}}
 
 
 def detail_text(detail: Detail | None) -> str | None:
     """Write a detail down: ASCII, so that no line end of any script can be in it."""
-    return None if detail is None else json.dumps(detail, separators=(",", ":"))
+    if detail is None:
+        return None
+    text = orjson.dumps(detail)
+    return text.decode() if text.isascii() else json.dumps(detail, separators=(",", ":"))
 
 
 def _told(token: Token) -> Detail:

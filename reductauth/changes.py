@@ -6,8 +6,9 @@ something away leaves a usable full-access token; each one is written down.
 
 from __future__ import annotations
 
-import uuid
+import secrets
 from dataclasses import dataclass, replace
+from uuid import UUID
 
 from reductauth.actor import Actor
 from reductauth.audit import AuditAction, Detail, change_of
@@ -20,7 +21,6 @@ from reductauth.errors import (
     LastAdministratorError,
     ProvisionedTokenError,
     RevokedTokenError,
-    TokenExistsError,
     TokenNotFoundError,
 )
 from reductauth.store import Transaction
@@ -51,8 +51,6 @@ class TokenChange:
         """Add a token with one value. Raises `InvalidInputError`, `TokenExistsError`."""
         draft.check(self.now_us)
         check_lifetime(draft, max_lifetime_seconds, self.now_us)
-        if self.transaction.token_named(name) is not None:
-            raise TokenExistsError(name)
         token = new_token(name, draft, self.now_us, self.actor.name)
         self.transaction.add(token)
         self.transaction.add_secret(token.token_id, digest, self.now_us)
@@ -147,7 +145,7 @@ def new_token(
 ) -> Token:
     """Make the token that a draft asks for, with an id of its own."""
     return Token(
-        token_id=str(uuid.uuid4()),
+        token_id=_new_id(now_us),
         name=name,
         permissions=draft.permissions,
         created_at_us=now_us,
@@ -162,6 +160,14 @@ def new_token(
         ttl_seconds=draft.ttl_seconds,
         allowlist=draft.allowlist,
     )
+
+
+def _new_id(now_us: int) -> str:
+    """Make a UUID of version 7 (RFC 9562 §5.7): in the order of time, so new ones lie together in a large index."""
+    milliseconds = now_us // 1_000 % 2**48
+    random = secrets.randbits(74)
+    high, low = divmod(random, 2**62)
+    return str(UUID(int=milliseconds << 80 | 7 << 76 | high << 64 | 2 << 62 | low))
 
 
 def _check_changeable(token: Token, verb: str) -> None:

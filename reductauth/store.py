@@ -164,7 +164,7 @@ class Transaction(Snapshot, Protocol):
         ...
 
     def add(self, token: Token) -> None:
-        """Add a token whose name and id are free."""
+        """Add a token whose id is free. Raises `TokenExistsError` if its name is not."""
         ...
 
     def replace(self, token: Token) -> None:

@@ -15,7 +15,10 @@ class AuditSelection:
 
     def __init__(self, query: AuditQuery) -> None:
         self._parameters: dict[str, str | int] = {"limit": query.limit, "offset": query.offset}
-        self._where = " AND ".join([*self._conditions(query), "1"])
+        conditions = self._conditions(query)
+        self.has_conditions = bool(conditions)
+        """Whether not all entries are meant."""
+        self._where = " AND ".join([*conditions, "1"])
         self._order = f"sequence {'DESC' if query.descending else 'ASC'}"
 
     def count(self, connection: sqlite3.Connection) -> int:

@@ -20,7 +20,16 @@ from reductauth.sqlite.selection import Selection
 from reductauth.store import BucketIntent, Found, FoundById, IntentKind
 from reductauth.token import Secret, Token
 
-__all__ = ["FIND", "KEY_OF_ID", "SECRET_WIDTH", "SqliteSnapshot", "find", "find_by_id", "suspended_buckets"]
+__all__ = [
+    "FIND",
+    "KEY_OF_ID",
+    "SECRET_WIDTH",
+    "SqliteSnapshot",
+    "TokenTotal",
+    "find",
+    "find_by_id",
+    "suspended_buckets",
+]
 
 KEY_OF_ID = "(SELECT key FROM tokens WHERE id = ?)"
 _FOUND_COLUMNS = ", ".join([*(f"secrets.{name}" for name in SECRET_COLUMNS.split(", ")), TOKEN_COLUMNS])
@@ -31,6 +40,10 @@ _FIND_BY_ID = (
 )
 _PICKED = f"""
 SELECT {TOKEN_COLUMNS} FROM tokens JOIN json_each(?) AS picked ON tokens.key = picked.value ORDER BY picked.key
+"""
+# Numbers leave no gap, and only the oldest entries are ever removed: nothing has to be counted.
+_AUDIT_TOTAL = """
+SELECT coalesce((SELECT max(sequence) FROM audit) - (SELECT min(sequence) FROM audit) + 1, 0)
 """
 SECRET_WIDTH = SECRET_COLUMNS.count(",") + 1
 _NAME = 1
@@ -59,12 +72,39 @@ def suspended_buckets(connection: sqlite3.Connection) -> frozenset[str]:
     return frozenset(name for row in rows for name in row if name is not None)
 
 
+class TokenTotal:
+    """How many tokens there are. SQLite walks all of them to count, so what it found is kept until another commit."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        """Take a connection that changes nothing itself."""
+        self._connection = connection
+        self._data_version = -1
+        self._total = 0
+
+    def count(self) -> int:
+        """Count those in the state that the connection reads."""
+        (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        if version != self._data_version:
+            self._total = _count(self._connection)
+            self._data_version = version
+        return self._total
+
+
+def _count(connection: sqlite3.Connection) -> int:
+    (total,) = connection.execute("SELECT count(*) FROM tokens").fetchone()
+    return int(total)
+
+
 class SqliteSnapshot:
     """Reads in whatever transaction the connection is in."""
 
-    def __init__(self, connection: sqlite3.Connection, sealer: Sealer) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, sealer: Sealer, total: TokenTotal | None = None
+    ) -> None:
+        """Take what keeps the `total` where the connection changes nothing itself."""
         self._connection = connection
         self._sealer = sealer
+        self._total = total
 
     def token_named(self, name: str) -> Token | None:
         """The token with this name."""
@@ -82,10 +122,11 @@ class SqliteSnapshot:
     def select(self, query: TokenQuery, now_us: int) -> Page[Token]:
         """What a query asks for."""
         selection = Selection(query, now_us)
-        keys = orjson.dumps(selection.keys(self._connection)).decode()
-        (total,) = self._connection.execute("SELECT count(*) FROM tokens").fetchone()
+        total = _count(self._connection) if self._total is None else self._total.count()
+        found = selection.count(self._connection) if selection.has_conditions else total
+        keys = orjson.dumps(selection.keys(self._connection, found)).decode()
         rows = self._connection.execute(_PICKED, (keys,))
-        return Page(list(self._tokens(rows)), selection.count(self._connection), total)
+        return Page(list(self._tokens(rows)), found, total)
 
     def token_by_id(self, token_id: str) -> Token | None:
         """The token with this id."""
@@ -122,8 +163,9 @@ class SqliteSnapshot:
     def audited(self, query: AuditQuery) -> Page[AuditEntry]:
         """What a query asks for of the books."""
         selection = AuditSelection(query)
-        (total,) = self._connection.execute("SELECT count(*) FROM audit").fetchone()
-        return Page(selection.entries(self._connection), selection.count(self._connection), total)
+        (total,) = self._connection.execute(_AUDIT_TOTAL).fetchone()
+        found = selection.count(self._connection) if selection.has_conditions else total
+        return Page(selection.entries(self._connection), found, total)
 
     def _one(self, where: str, *parameters: Any) -> Token | None:
         row = self._execute(where, parameters).fetchone()

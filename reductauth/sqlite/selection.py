@@ -37,15 +37,16 @@ class Selection:
     """The tokens that a query asks for, as of `now_us`."""
 
     def __init__(self, query: TokenQuery, now_us: int) -> None:
-        self._parameters: dict[str, str | int] = {
-            "now_us": now_us,
-            "limit": query.limit,
-            "offset": query.offset,
-        }
-        self._where = " AND ".join([*self._conditions(query), "1"])
-        direction = "DESC" if query.descending else "ASC"
-        nulls = "FIRST" if query.descending else "LAST"
-        self._order = f"{_SORTED_BY[query.sort]} {direction} NULLS {nulls}, name"
+        self._parameters: dict[str, str | int] = {"now_us": now_us}
+        self._offset, self._limit = query.offset, query.limit
+        conditions = self._conditions(query)
+        self.has_conditions = bool(conditions)
+        """Whether not all tokens are meant."""
+        self._where = " AND ".join([*conditions, "1"])
+        by = _SORTED_BY[query.sort]
+        ways = (f"{by} ASC NULLS LAST", f"{by} DESC NULLS FIRST")
+        there, back = reversed(ways) if query.descending else ways
+        self._order, self._reverse_order = f"{there}, name ASC", f"{back}, name DESC"
 
     def count(self, connection: sqlite3.Connection) -> int:
         """How many there are."""
@@ -53,12 +54,20 @@ class Selection:
         (found,) = connection.execute(statement, self._parameters).fetchone()
         return int(found)
 
-    def keys(self, connection: sqlite3.Connection) -> list[int]:
-        """The internal keys of those on the page, in order."""
-        statement = (
-            f"SELECT key FROM tokens WHERE {self._where} ORDER BY {self._order} LIMIT :limit OFFSET :offset"
-        )
-        return [key for (key,) in connection.execute(statement, self._parameters)]
+    def keys(self, connection: sqlite3.Connection, found: int) -> list[int]:
+        """The internal keys of those on the page, in order; `found` is their number on all pages."""
+        limit = min(self._limit, found - self._offset)
+        if limit <= 0:
+            return []
+        if self._offset <= found // 2:
+            return self._keys(connection, self._order, limit, self._offset)
+        # SQLite walks past all that comes before the page: from the nearer end there is less.
+        return self._keys(connection, self._reverse_order, limit, found - self._offset - limit)[::-1]
+
+    def _keys(self, connection: sqlite3.Connection, order: str, limit: int, offset: int) -> list[int]:
+        statement = f"SELECT key FROM tokens WHERE {self._where} ORDER BY {order} LIMIT :limit OFFSET :offset"
+        rows = connection.execute(statement, {**self._parameters, "limit": limit, "offset": offset})
+        return [key for (key,) in rows]
 
     def _conditions(self, query: TokenQuery) -> list[str]:
         conditions = []

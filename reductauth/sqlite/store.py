@@ -16,7 +16,7 @@ from reductauth.key import RegistryKey
 from reductauth.sqlite import reader, schema
 from reductauth.sqlite.files import FolderLock, RegistryFolder
 from reductauth.sqlite.generation import Generation
-from reductauth.sqlite.reader import SqliteSnapshot
+from reductauth.sqlite.reader import SqliteSnapshot, TokenTotal
 from reductauth.sqlite.transaction import RegistryKeys, SqliteTransaction
 from reductauth.sqlite.writer import Writer
 from reductauth.store import BucketIntent, Found, FoundById, Snapshot, StoreCounts, Transaction
@@ -45,6 +45,7 @@ class SqliteStore:
         self.generation = self._generation.read
         """See `TokenStore.generation`."""
         self._reads = _connect(folder.database)
+        self._total = TokenTotal(self._reads)
         writing = _connect(folder.database)
         keys = RegistryKeys.of(key)
         self._sealer = keys.sealer
@@ -142,7 +143,7 @@ class SqliteStore:
         try:
             self._reads.execute("BEGIN")
             try:
-                return work(SqliteSnapshot(self._reads, self._sealer))
+                return work(SqliteSnapshot(self._reads, self._sealer, self._total))
             finally:
                 self._reads.execute("ROLLBACK")
         except sqlite3.Error as error:
@@ -151,7 +152,7 @@ class SqliteStore:
 
     async def change(self, work: Callable[[Transaction], T]) -> T:
         """See `TokenStore.change`. A caller that is cancelled does not undo its change."""
-        return await asyncio.wrap_future(self._writer.submit(work))
+        return await self._writer.change(work)
 
     def is_writable(self) -> bool:
         """See `TokenStore.is_writable`."""

@@ -32,6 +32,9 @@ ENTRY_COLUMNS = "sequence, at_us, actor, actor_id, address, action, token_id, to
 _DAMAGED = "The audit of the token registry is damaged: run reductauth verify"
 _HEAD, _HEAD_MAC = "audit_head", "audit_head_mac"
 _CHECKPOINT, _CHECKPOINT_MAC, _CHECKPOINT_SEAL = "checkpoint", "checkpoint_mac", "checkpoint_seal"
+_READ_HEAD = f"""
+SELECT (SELECT value FROM meta WHERE name = '{_HEAD}'), (SELECT value FROM meta WHERE name = '{_HEAD_MAC}')
+"""
 
 
 class TrailKey:
@@ -92,10 +95,10 @@ class Trail:
         """Write one entry and move the head; return its number."""
         fields = (at_us, actor.name, actor.token_id, actor.address, action, token_id, token_name)
         text = detail_text(detail)
-        previous = self._fact(_HEAD_MAC, bytes)
-        sequence: int = self._fact(_HEAD, int) + 1
+        last = self._head()
+        sequence = last.sequence + 1
         entry = (sequence, *fields, text)
-        mac = self._key.mac(previous, entry)
+        mac = self._key.mac(last.mac, entry)
         try:
             self._connection.execute(
                 f"INSERT INTO audit ({ENTRY_COLUMNS}, mac) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -128,11 +131,12 @@ class Trail:
             write_fact(self._connection, _CHECKPOINT_SEAL, self._key.checkpoint(sequence, mac))
         return len(old)
 
-    def _fact(self, name: str, kind: type[Any]) -> Any:
-        value = read_fact(self._connection, name, kind)
-        if value is None:
+    def _head(self) -> _Link:
+        """The last entry that was written."""
+        sequence, mac = self._connection.execute(_READ_HEAD).fetchone()
+        if not isinstance(sequence, int) or not isinstance(mac, bytes):
             raise StoreUnavailableError(_DAMAGED)
-        return value
+        return _Link(sequence, mac)
 
 
 def trail_faults(connection: sqlite3.Connection, key: TrailKey) -> Iterator[str]:

@@ -9,23 +9,27 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Self
 
 import orjson
 
 from reductauth.actor import Actor
 from reductauth.audit import AuditAction, Detail
+from reductauth.errors import TokenExistsError
 from reductauth.key import RegistryKey
 from reductauth.periods import month_of
+from reductauth.sqlite.holders import Holders
 from reductauth.sqlite.reader import KEY_OF_ID, SqliteSnapshot
 from reductauth.sqlite.rows import values_of
 from reductauth.sqlite.seal import SEALED_COLUMNS, Sealer
 from reductauth.sqlite.trail import Trail, TrailKey
 from reductauth.store import BucketIntent, IntentKind, UsageDelta
-from reductauth.token import Token
+from reductauth.token import Secret, Token
 
 __all__ = ["RegistryKeys", "SqliteTransaction"]
 
+_NAME_TAKEN = "tokens.name"  # what SQLite's error names
 _SEALED = f"SELECT {SEALED_COLUMNS} FROM tokens WHERE tokens.id = ?"
 
 # What SQL can see of `Token.is_usable_administrator`; the seal it can't.
@@ -90,9 +94,13 @@ class RegistryKeys:
 class SqliteTransaction(SqliteSnapshot):
     """One change within the writer's transaction; see `reductauth.store.Transaction`."""
 
-    def __init__(self, connection: sqlite3.Connection, keys: RegistryKeys, owner: int) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, keys: RegistryKeys, owner: int, holders: Holders
+    ) -> None:
         super().__init__(connection, keys.sealer)
         self._owner = owner
+        self._holders = holders
+        self._changes_before = connection.total_changes
         self._key_id = keys.key_id
         self._trail = Trail(connection, keys.trail)
         self._genuine: set[str] = set()
@@ -124,6 +132,20 @@ class SqliteTransaction(SqliteSnapshot):
         self.seal()
         return super()._execute(where, parameters)
 
+    @property
+    def _has_written(self) -> bool:
+        return self._connection.total_changes != self._changes_before
+
+    def token_by_id(self, token_id: str) -> Token | None:
+        """The token with this id."""
+        read = super().token_by_id
+        return read(token_id) if self._has_written else self._holders.token(token_id, read)
+
+    def secrets(self, token_id: str) -> list[Secret]:
+        """The values of a token, oldest first."""
+        read = super().secrets
+        return read(token_id) if self._has_written else self._holders.secrets(token_id, read)
+
     def token_by_digest(self, digest: bytes) -> Token | None:
         """The token that has this value, live or in its grace period."""
         return self._one("tokens.key = (SELECT token_key FROM secrets WHERE digest = ?)", digest)
@@ -134,12 +156,14 @@ class SqliteTransaction(SqliteSnapshot):
 
     def tokens_naming_bucket(self, bucket: str) -> list[Token]:
         """The tokens with an exact entry for the bucket."""
+        # Every token is looked at: a look at its text first spares four fifths of the time.
+        quoted = f'"{bucket}"'
         return self._many(
-            "json_valid(read_patterns) AND json_valid(write_patterns)"
+            "(instr(read_patterns, ?) OR instr(write_patterns, ?))"
+            " AND json_valid(read_patterns) AND json_valid(write_patterns)"
             " AND (EXISTS (SELECT 1 FROM json_each(read_patterns) WHERE value = ?)"
             " OR EXISTS (SELECT 1 FROM json_each(write_patterns) WHERE value = ?))",
-            bucket,
-            bucket,
+            *(quoted, quoted, bucket, bucket),
         )
 
     def has_usable_administrator(self, now_us: int) -> bool:
@@ -148,10 +172,14 @@ class SqliteTransaction(SqliteSnapshot):
         return any(token.fault is None for token in self._tokens(rows))
 
     def add(self, token: Token) -> None:
-        """Add a token whose name and id are free."""
+        """Add a token whose id is free."""
         values = values_of(token)
-        columns, marks = ", ".join(values), ", ".join(f":{name}" for name in values)
-        cursor = self._connection.execute(f"INSERT INTO tokens ({columns}) VALUES ({marks})", values)
+        try:
+            cursor = self._connection.execute(_insertion(tuple(values)), values)
+        except sqlite3.IntegrityError as error:
+            if _NAME_TAKEN in str(error):
+                raise TokenExistsError(token.name) from None
+            raise
         # A value that waits for a token with this key was put there by somebody else.
         self._connection.execute("DELETE FROM secrets WHERE token_key = ?", (cursor.lastrowid,))
         self._genuine.add(token.token_id)
@@ -160,11 +188,10 @@ class SqliteTransaction(SqliteSnapshot):
     def replace(self, token: Token) -> None:
         """Write a token over the one with its id."""
         values = values_of(token)
-        assignments = ", ".join(f"{name} = :{name}" for name in values if name != "id")
         if token.fault is None:
             self._genuine.add(token.token_id)
         self._touch(token.token_id)
-        self._connection.execute(f"UPDATE tokens SET {assignments} WHERE id = :id", values)
+        self._connection.execute(_replacement(tuple(values)), values)
         self.invalidates = True
 
     def remove(self, token_id: str) -> None:
@@ -262,8 +289,9 @@ class SqliteTransaction(SqliteSnapshot):
 
     def remove_ended_secrets(self, now_us: int, limit: int) -> list[Token]:
         """Forget values whose period of grace is over."""
+        # The plus keeps SQLite from walking all values, token by token: few have an end.
         tokens = self._many(
-            "tokens.key IN (SELECT DISTINCT token_key FROM secrets WHERE expires_at_us <= ? LIMIT ?)",
+            "tokens.key IN (SELECT DISTINCT +token_key FROM secrets WHERE expires_at_us <= ? LIMIT ?)",
             now_us,
             limit,
         )
@@ -308,3 +336,15 @@ class SqliteTransaction(SqliteSnapshot):
     def mark_seeded(self) -> None:
         """Remember that it was, for good."""
         self._connection.execute("UPDATE meta SET value = 1 WHERE name = 'seeded'")
+
+
+@lru_cache
+def _insertion(columns: tuple[str, ...]) -> str:
+    marks = ", ".join(f":{name}" for name in columns)
+    return f"INSERT INTO tokens ({', '.join(columns)}) VALUES ({marks})"
+
+
+@lru_cache
+def _replacement(columns: tuple[str, ...]) -> str:
+    assignments = ", ".join(f"{name} = :{name}" for name in columns if name != "id")
+    return f"UPDATE tokens SET {assignments} WHERE id = :id"

@@ -19,7 +19,7 @@ import reductauth.usage
 from reductauth.errors import StoreUnavailableError
 from reductauth.sqlite.generation import Generation
 from reductauth.sqlite.transaction import SqliteTransaction
-from reductauth.sqlite.writer import _NEXT_GENERATION, Writer, _Change
+from reductauth.sqlite.writer import _NEXT_GENERATION, Writer, _Change, _tell
 from reductauth.store import UsageDelta
 
 __all__ = ["SABOTAGES"]
@@ -53,21 +53,12 @@ def _answer_before_the_commit() -> None:
 
     def attempt(self: Writer, change: _Change) -> bool:
         result = attempt_inner(self, change)
-        change.tell()
+        _tell([change])
         return result
 
     publish, attempt_inner = Writer._commit_and_publish, Writer._attempt
     Writer._commit_and_publish = commit  # type: ignore[method-assign]
     Writer._attempt = attempt  # type: ignore[method-assign]
-    _Change.tell = _once(_Change.tell)  # type: ignore[assignment, method-assign]
-
-
-def _once(tell: Callable[[_Change], None]) -> Callable[[_Change], None]:
-    def telling(change: _Change) -> None:
-        if not change.future.done():
-            tell(change)
-
-    return telling
 
 
 def _commit_then_publish() -> None:
@@ -132,10 +123,8 @@ def _answer_500() -> None:
             self._commit(batch)
         except (sqlite3.Error, StoreUnavailableError) as error:
             for change in batch:
-                change.future.set_exception(RuntimeError(str(error)))
-        else:
-            for change in batch:
-                change.tell()
+                change.refusal = RuntimeError(str(error))
+        _tell(batch)
 
     Writer._make = make  # type: ignore[method-assign]
 

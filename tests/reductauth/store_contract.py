@@ -7,6 +7,7 @@ reads yet: `usage_of` reads them.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import threading
 from abc import ABC, abstractmethod
@@ -21,7 +22,7 @@ import pytest
 from reductauth.actor import Actor
 from reductauth.audit import AuditAction
 from reductauth.details import NOT_USED, TokenDetails, UsageCounts, UsageTotals
-from reductauth.errors import StoreUnavailableError
+from reductauth.errors import StoreUnavailableError, TokenExistsError
 from reductauth.networks import NetworkList
 from reductauth.periods import PeriodKind, Span
 from reductauth.permissions import Action, Permissions, Role
@@ -423,18 +424,20 @@ class StoreContract(ABC):
         assert (await found(store, "v2")).secret.secret_id != first
 
     @pytest.mark.parametrize(
-        ("second", "value"),
+        ("second", "value", "kind"),
         [
-            pytest.param(make_token("a", token_id="another"), "w", id="name"),
-            pytest.param(make_token("b", token_id="id-of-a"), "w", id="id"),
-            pytest.param(make_token("b"), "v", id="digest"),
+            pytest.param(make_token("a", token_id="another"), "w", TokenExistsError, id="name"),
+            pytest.param(make_token("b", token_id="id-of-a"), "w", None, id="id"),
+            pytest.param(make_token("b"), "v", None, id="digest"),
         ],
     )
-    async def test_what_must_be_unique(self, store: TokenStore, second: Token, value: str) -> None:
+    async def test_what_must_be_unique(
+        self, store: TokenStore, second: Token, value: str, kind: type[Exception] | None
+    ) -> None:
         """A name, an id or a digest that is taken refuses the whole change."""
         first = make_token("a", description="first")
         await add(store, first, "v")
-        with pytest.raises(self.conflict):
+        with pytest.raises(kind or self.conflict):
             await add(store, second, value)
         assert await store.read(lambda snapshot: snapshot.tokens()) == [first]
         assert (await found(store, "v")).token == first
@@ -732,6 +735,46 @@ class StoreContract(ABC):
         assert ([token.name for token in page.rows], page.found, page.total) == (["t7", "t9"], 5, 10)
         beyond = await store.read(lambda s: s.select(replace(query, offset=2**63 - 1), NOW_US))
         assert (beyond.rows, beyond.found, beyond.total) == ([], 5, 10)
+
+    @pytest.mark.parametrize("descending", [False, True])
+    async def test_every_page(self, store: TokenStore, descending: bool) -> None:
+        """Pages, from wherever they begin, are slices of the whole, in every order; ties are in the order of names."""
+        for number in range(7):
+            times = {"created_at_us": NOW_US + number // 3, "expires_at_us": (None, NOW_US, 1)[number % 3]}
+            await add(store, make_token(f"t{number}", **times))
+
+        def work(snapshot: Snapshot) -> None:
+            for sort in SortKey:
+                whole = TokenQuery(sort=sort, descending=descending, words=("t",))
+                for query in (whole, replace(whole, words=())):
+                    rows = snapshot.select(query, NOW_US).rows
+                    assert len(rows) == 7
+                    for offset, limit in itertools.product(range(9), (1, 2, 3, 9)):
+                        page = snapshot.select(replace(query, offset=offset, limit=limit), NOW_US)
+                        assert page.rows == rows[offset : offset + limit], (query, offset, limit)
+
+        await store.read(work)
+
+    async def test_the_total_of_a_page(self, store: TokenStore, beside: TokenStore) -> None:
+        """It follows every token that comes or goes, in any process, and within a change."""
+
+        async def total() -> int:
+            return (await store.read(lambda snapshot: snapshot.select(TokenQuery(), NOW_US))).total
+
+        def work(transaction: Transaction) -> list[int]:
+            totals = [transaction.select(TokenQuery(), NOW_US).total]
+            transaction.add(make_token("c"))
+            return [*totals, transaction.select(TokenQuery(), NOW_US).total]
+
+        totals = [await total()]
+        for one, name in ((store, "a"), (beside, "b")):
+            await add(one, make_token(name))
+            totals.append(await total())
+        assert await store.change(work) == [2, 3]
+        for one, name in ((beside, "a"), (store, "b")):
+            await one.change(methodcaller("remove", f"id-of-{name}"))
+            totals.append(await total())
+        assert totals == [0, 1, 2, 2, 1]
 
     @pytest.mark.parametrize(("text", "names"), SEARCHES)
     async def test_search(self, store: TokenStore, text: str, names: str) -> None:

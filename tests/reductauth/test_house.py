@@ -50,6 +50,7 @@ REDUCTAUTH = [
     "reductauth.sqlite.verification",
     "reductauth.sqlite.backup",
     "reductauth.sqlite.reader",
+    "reductauth.sqlite.holders",
     "reductauth.sqlite.transaction",
     "reductauth.sqlite.writer",
     "reductauth.sqlite.store",

@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from uuid import RFC_4122, UUID
 
 import pytest
 import pytest_asyncio
@@ -138,6 +139,19 @@ async def refused(world: World, kind: type[AuthError], message: str, change: Awa
 
 
 # -- create, list, show -------------------------------------------------------------------------------------
+
+
+async def test_ids_are_in_the_order_of_time(world: World) -> None:
+    """Ids are UUIDs of version 7, none the same as another; what was created a millisecond later comes after."""
+    ids = []
+    for number in range(10):
+        await world.create(f"t{number}")
+        ids.append((await world.registry.token(f"t{number}")).token_id)
+        world.clock.now_us += 1_000
+    twins = [(await world.registry.token_by_id((await world.create(name)).token_id or "")) for name in "ab"]
+    assert ids == sorted(set(ids))
+    assert twins[0].token_id != twins[1].token_id
+    assert {(UUID(one).version, UUID(one).variant) for one in ids} == {(7, RFC_4122)}
 
 
 async def test_create(world: World) -> None:

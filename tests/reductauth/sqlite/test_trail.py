@@ -255,7 +255,9 @@ async def test_old_entries_are_removed(
     assert (await registry.audited(AuditQuery())).total == 4
     clock.now_us += 1
     await Housekeeper(store, clock, 400, None, 10).tidy()
-    entries = (await registry.audited(AuditQuery(descending=False))).rows
+    page = await registry.audited(AuditQuery(descending=False))
+    assert (page.found, page.total) == (2, 2)
+    entries = page.rows
     assert [(entry.sequence, entry.action, entry.token_name) for entry in entries] == [
         (4, AuditAction.CREATE, "c"),
         (5, AuditAction.CARRY_OVER, "a"),

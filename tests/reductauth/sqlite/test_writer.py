@@ -22,7 +22,7 @@ import reductauth.sqlite.files
 import reductauth.sqlite.store
 from reductauth.actor import Identity
 from reductauth.authenticator import Authenticator
-from reductauth.errors import InvalidTokenError, StoreUnavailableError
+from reductauth.errors import InvalidTokenError, StoreUnavailableError, TokenExistsError
 from reductauth.key import RegistryKey
 from reductauth.sqlite import SqliteStore
 from reductauth.sqlite.files import FolderLock, RegistryFolder
@@ -194,7 +194,8 @@ EXCEPTIONS: list[tuple[str, Callable[[Transaction], Any], type[Exception]]] = [
     ("unexpected", lambda _: raise_(UnknownError()), UnknownError),
     ("a mistake", lambda t: t.nothing, AttributeError),  # type: ignore[attr-defined]
     ("endless recursion", lambda _: recurse(), RecursionError),
-    ("name taken", lambda t: t.add(make_token("before", token_id="x")), sqlite3.IntegrityError),
+    ("name taken", lambda t: t.add(make_token("before", token_id="x")), TokenExistsError),
+    ("id taken", lambda t: t.add(make_token("x", token_id="id-of-before")), sqlite3.IntegrityError),
     ("value without a token", lambda t: t.add_secret("nobody", digest_of("v"), 1), sqlite3.IntegrityError),
     ("beyond 63 bits", lambda t: t.add(make_token("x", ttl_seconds=2**63)), OverflowError),
     ("a lone surrogate", lambda t: t.add(make_token("x", description="\ud800")), UnicodeEncodeError),
