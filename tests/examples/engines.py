@@ -46,10 +46,8 @@ def stopped(*pids: int) -> Iterator[None]:
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     try:
-        for pid in pids:
-            wait_until(
-                lambda pid=pid: all(_state(s) == "T" for s in Path(f"/proc/{pid}/task").glob("*/stat"))
-            )
+        threads = [thread for pid in pids for thread in Path(f"/proc/{pid}/task").glob("*/stat")]
+        wait_until(lambda: all(_state(thread) == "T" for thread in threads))
         yield
     finally:
         for pid in pids:
