@@ -70,8 +70,9 @@ async def test_requests_wait_for_a_replacement(engine: Engine) -> None:
         waiting = [await Request.sent(engine) for _ in range(40)]
         for pid in killed:
             os.kill(pid, signal.SIGKILL)
-    assert all(await asyncio.gather(*(request.is_answered() for request in waiting)))
+    answered = await asyncio.gather(*(request.is_answered() for request in waiting))
     await asyncio.to_thread(engine.wait_until_ready, killed)
+    assert all(answered)
 
 
 @dataclass
@@ -103,8 +104,9 @@ async def test_workers_that_are_killed_again_and_again(engine: Engine) -> None:
         others = set(engine.workers.values()) - {victim}
         with stopped(*others):
             held = await Request.sent(engine, HALF_AN_UPLOAD)
-            while held.port not in accepted_by(victim):
-                await asyncio.sleep(0)
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while held.port not in accepted_by(victim):
+                    await asyncio.sleep(0)
         with stopped(victim):
             accepted |= accepted_by(victim)
             os.kill(victim, signal.SIGKILL)
