@@ -99,8 +99,11 @@ def engine_of(count: int, folder: Path) -> Iterator[Engine]:
         try:
             engine.wait_until_ready()
             yield engine
-        finally:
-            server.stop()
+        finally:  # nothing is left behind, whatever a test did
+            server.stop(signal.SIGKILL)
+            for pid in engine.workers.values():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
 
 async def made(client: ClientSession, name: str, **grants: list[str]) -> dict[str, str]:

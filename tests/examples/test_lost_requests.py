@@ -98,22 +98,23 @@ async def _ask_again_and_again(engine: Engine, seen: _Seen, enough: asyncio.Even
 async def test_workers_that_are_killed_again_and_again(engine: Engine) -> None:
     """Nobody is refused; lost is only what a killed worker had accepted, and a retry gets through; pauses grow."""
     seen, enough, accepted = _Seen(), asyncio.Event(), set[int]()
-    clients = [asyncio.create_task(_ask_again_and_again(engine, seen, enough)) for _ in range(CLIENTS)]
-    for _ in range(2):
-        victim = engine.workers[1]
-        others = set(engine.workers.values()) - {victim}
-        with stopped(*others):
-            held = await Request.sent(engine, HALF_AN_UPLOAD)
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                while held.port not in accepted_by(victim):
-                    await asyncio.sleep(0)
-        with stopped(victim):
-            accepted |= accepted_by(victim)
-            os.kill(victim, signal.SIGKILL)
-        assert not await held.is_answered()
-        await asyncio.to_thread(engine.wait_until_ready, (victim,))
-    enough.set()
-    await asyncio.gather(*clients)
+    async with asyncio.TaskGroup() as clients:
+        for _ in range(CLIENTS):
+            clients.create_task(_ask_again_and_again(engine, seen, enough))
+        for _ in range(2):
+            victim = engine.workers[1]
+            others = set(engine.workers.values()) - {victim}
+            with stopped(*others):
+                held = await Request.sent(engine, HALF_AN_UPLOAD)
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    while held.port not in accepted_by(victim):
+                        await asyncio.sleep(0)
+            with stopped(victim):
+                accepted |= accepted_by(victim)
+                os.kill(victim, signal.SIGKILL)
+            assert not await held.is_answered()
+            await asyncio.to_thread(engine.wait_until_ready, (victim,))
+        enough.set()
     assert seen.answered > 50
     assert seen.lost - accepted == set()
     assert seen.lost_again == 0
