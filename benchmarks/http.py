@@ -20,10 +20,11 @@ import click
 import orjson
 
 from benchmarks.floor import floor_code
+from benchmarks.measure import process_cpu_us
 from benchmarks.report import Report, Row, json_option
 from benchmarks.served import BUCKET, VARIANTS
 
-__all__ = ["main", "run", "short"]
+__all__ = ["Server", "main", "run", "short", "started"]
 
 _CONNECTIONS = 8
 _REQUESTS = 250
@@ -32,7 +33,7 @@ _REQUESTS = 250
 _END = b"x" * 100
 
 
-class _Server:
+class Server:
     """One application in a process of its own."""
 
     def __init__(self, process: asyncio.subprocess.Process, port: int, value: str) -> None:
@@ -43,17 +44,13 @@ class _Server:
             f"User-Agent: benchmark\r\nAuthorization: Bearer {value}\r\n\r\n"
         ).encode()
 
-    def cpu_us(self) -> float:
-        """The CPU time that all threads of the process took so far."""
-        tasks = Path(f"/proc/{self._process.pid}/task").glob("*/schedstat")
-        return sum(int(task.read_text().split()[0]) for task in tasks) / 1_000
-
     async def round(self) -> tuple[float, float]:
         """Send the requests of a round; return CPU and time for each, in us."""
-        started, cpu_us = time.perf_counter(), self.cpu_us()
+        started, cpu_us = time.perf_counter(), process_cpu_us(self._process.pid)
         await asyncio.gather(*(self._connection() for _ in range(_CONNECTIONS)))
         requests = _CONNECTIONS * _REQUESTS
-        return (self.cpu_us() - cpu_us) / requests, (time.perf_counter() - started) / requests * 1_000_000
+        taken_us = process_cpu_us(self._process.pid) - cpu_us
+        return taken_us / requests, (time.perf_counter() - started) / requests * 1_000_000
 
     async def _connection(self) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
@@ -67,15 +64,16 @@ class _Server:
 
 
 @contextlib.asynccontextmanager
-async def _started(variant: str) -> AsyncIterator[_Server]:
+async def started(variant: str, *options: str) -> AsyncIterator[Server]:
+    """Start an application; `options` are those of `benchmarks.served`."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "benchmarks.served", variant, stdout=PIPE
+        sys.executable, "-m", "benchmarks.served", variant, *options, stdout=PIPE
     )
     try:
         if process.stdout is None:
             raise AssertionError("the output of a server is a pipe")
         told = orjson.loads(await process.stdout.readline())
-        yield _Server(process, told["port"], told["value"])
+        yield Server(process, told["port"], told["value"])
     finally:
         process.terminate()
         await process.wait()
@@ -84,7 +82,7 @@ async def _started(variant: str) -> AsyncIterator[_Server]:
 async def run(rounds: int) -> Report:
     """Measure all applications in turn, in random order."""
     async with contextlib.AsyncExitStack() as stack:
-        servers = {variant: await stack.enter_async_context(_started(variant)) for variant in VARIANTS}
+        servers = {variant: await stack.enter_async_context(started(variant)) for variant in VARIANTS}
         samples: dict[str, list[tuple[float, float]]] = {variant: [] for variant in VARIANTS}
         for server in servers.values():
             await server.round()

@@ -1,4 +1,4 @@
-"""Rounds in turn, lower quartiles."""
+"""Rounds in turn, lower quartiles, and what a process took of the processors."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import random
 import statistics
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 
-__all__ = ["Variant", "take_turns"]
+__all__ = ["Variant", "process_cpu_us", "take_turns"]
 
 Variant = Callable[[], Awaitable[None]]
 """Does its work `operations` times."""
@@ -30,3 +31,9 @@ async def take_turns(variants: Mapping[str, Variant], operations: int, rounds: i
             await variants[name]()
             samples[name].append((time.thread_time() - started) / operations * 1_000_000)
     return {name: statistics.quantiles(found, n=4)[0] for name, found in samples.items()}
+
+
+def process_cpu_us(pid: int) -> float:
+    """The CPU time that all threads of a process took so far."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(task.read_text().split()[0]) for task in tasks) / 1_000

@@ -1,6 +1,7 @@
 """The applications that benchmarks put side by side: plain, guarded, with the floor as a decorator.
 
-`python -m benchmarks.served VARIANT` serves one of them on a port of its own, for `benchmarks.http`.
+`python -m benchmarks.served VARIANT` serves one of them on a port of its own, for `benchmarks.http` and
+`benchmarks.loops`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 import click
 import orjson
+import uvloop
 from aiohttp import web
 
 import reductauth.web
@@ -26,10 +28,11 @@ from reductauth.settings import Settings
 from reductauth.value import mint
 from reductauth.web import AUTH, read_bucket, requires
 
-__all__ = ["BUCKET", "NO_END", "VARIANTS", "Served", "application", "handler", "main", "serving"]
+__all__ = ["BUCKET", "LOOPS", "NO_END", "VARIANTS", "Served", "application", "handler", "main", "serving"]
 
 BUCKET = "weather"
 VARIANTS = ("plain", "guarded", "the floor as a decorator")
+LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 NO_END = 1_000_000
 """Failures in a minute that no benchmark gets to, so that each is weighed and answered 401."""
 
@@ -104,9 +107,11 @@ async def _serve(variant: str) -> None:
 
 @click.command()
 @click.argument("variant", type=click.Choice(VARIANTS))
-def main(variant: str) -> None:
+@click.option("--loop", type=click.Choice(list(LOOPS)), default="asyncio", show_default=True)
+def main(variant: str, loop: str) -> None:
     """Serve one application until the process is ended."""
-    asyncio.run(_serve(variant))
+    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+        runner.run(_serve(variant))
 
 
 if __name__ == "__main__":
