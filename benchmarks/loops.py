@@ -61,7 +61,7 @@ async def run(rounds: int) -> Report:
 
 def short() -> Report:
     """Measure in short form."""
-    return asyncio.run(run(4))
+    return asyncio.run(run(2))
 
 
 @click.command()

@@ -1,8 +1,11 @@
 """The example engine with one process and more: `python -m benchmarks.workers`.
 
-Requests per second, and the CPU time of all workers for a request. Clients are processes of their own and need
-processors too: on a machine with two, a second worker has what the clients leave, and a third has nothing. CPU for a
-request is the steady figure: it must not grow with the number of workers.
+Requests per second, and the CPU time of all workers for a request, over connections that last, as those of clients do,
+and over one connection for each request: a new connection wakes every worker that has nothing to do, and one gets it.
+
+Clients are processes of their own and need processors too: on a machine with two, a second worker has what the clients
+leave, and a third has nothing. CPU for a request is the steady figure. It must not grow with the number of workers, as
+long as each has a processor.
 """
 
 from __future__ import annotations
@@ -33,11 +36,8 @@ _CLIENTS = 2
 _AT_ONCE = 8
 """Connections of each client that are open at once."""
 
-_CONNECTIONS = 80
-"""Of each client in a round. Whichever worker is first accepts one: they must be many to be spread evenly."""
-
-_REQUESTS = 20
-"""On each connection."""
+_LOADS = {"": (16, 100), " and its connection": (300, 1)}
+"""Connections of each client in a round, and requests on each."""
 
 _GOAL = 1.15
 _READY = re.compile(r"worker \d+ is ready pid=(\d+)")
@@ -53,13 +53,17 @@ class _Engine:
             f"GET /api/v1/b/weather HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAccept: */*\r\n"
             f"User-Agent: benchmark\r\nAuthorization: Bearer {value}\r\n\r\n"
         )
-        self._load = Load(port, request, "all of weather\n", _CONNECTIONS, _AT_ONCE, _REQUESTS)
+        self._loads = {
+            name: Load(port, request, "all of weather\n", connections, _AT_ONCE, requests)
+            for name, (connections, requests) in _LOADS.items()
+        }
 
-    async def round(self, clients: Sequence[Client]) -> tuple[float, float]:
+    async def round(self, clients: Sequence[Client], load_name: str) -> tuple[float, float]:
         """Send the requests of a round; return CPU and time for each, in us."""
+        load = self._loads[load_name]
         started, cpu_us = time.perf_counter(), sum(map(process_cpu_us, self._pids))
-        await asyncio.gather(*(one.send(self._load) for one in clients))
-        requests = len(clients) * _CONNECTIONS * _REQUESTS
+        await asyncio.gather(*(one.send(load) for one in clients))
+        requests = len(clients) * load.connections * load.requests
         taken_us = sum(map(process_cpu_us, self._pids)) - cpu_us
         return taken_us / requests, (time.perf_counter() - started) / requests * 1_000_000
 
@@ -91,39 +95,42 @@ async def _engine(workers: int) -> AsyncIterator[_Engine]:
 
 async def run(counts: Sequence[int], rounds: int) -> Report:
     """Measure with each number of workers in turn, in random order."""
+    variants = [(count, load) for count in counts for load in _LOADS]
     async with contextlib.AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(client()) for _ in range(_CLIENTS)]
         engines = {count: await stack.enter_async_context(_engine(count)) for count in counts}
-        samples: dict[int, list[tuple[float, float]]] = {count: [] for count in counts}
-        for engine in engines.values():
-            await engine.round(clients)
-        order = list(counts)
+        samples: dict[tuple[int, str], list[tuple[float, float]]] = {variant: [] for variant in variants}
+        for count, load in variants:
+            await engines[count].round(clients, load)
+        order = list(variants)
         for _ in range(rounds):
             random.shuffle(order)
-            for count in order:
-                samples[count].append(await engines[count].round(clients))
+            for count, load in order:
+                samples[count, load].append(await engines[count].round(clients, load))
     cpu_us, time_us = (
         {
-            count: statistics.quantiles([sample[which] for sample in found], n=4)[0]
-            for count, found in samples.items()
+            variant: statistics.quantiles([sample[which] for sample in found], n=4)[0]
+            for variant, found in samples.items()
         }
         for which in (0, 1)
     )
     report = Report("workers", "one process", "processes")
-    fewest = min(counts)
-    for count in counts:
-        goal = None if count == fewest else _GOAL
-        ratio = cpu_us[count] / cpu_us[fewest]
-        report.rows.append(Row("CPU for a request", ratio, cpu_us[count], goal=goal, size=count))
-    for count in counts:
-        ratio, per_second = time_us[fewest] / time_us[count], 1_000_000 / time_us[count]
-        report.rows.append(Row("throughput", ratio, per_second, "requests/s", size=count))
+    fewest, processors = min(counts), len(os.sched_getaffinity(0))
+    for load in _LOADS:
+        for count in counts:
+            goal = _GOAL if fewest < count <= processors and not load else None
+            us, least_us = cpu_us[count, load], cpu_us[fewest, load]
+            report.rows.append(Row(f"CPU for a request{load}", us / least_us, us, goal=goal, size=count))
+    for load in _LOADS:
+        for count in counts:
+            us, most_us = time_us[count, load], time_us[fewest, load]
+            report.rows.append(Row(f"requests{load}", most_us / us, 1_000_000 / us, "per second", size=count))
     return report
 
 
 def short() -> Report:
     """Measure in short form."""
-    return asyncio.run(run((1, 2), 3))
+    return asyncio.run(run((1, 2), 2))
 
 
 @click.command()
