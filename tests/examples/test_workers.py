@@ -100,6 +100,7 @@ async def test_a_second_signal(tmp_path: Path) -> None:
             with pytest.raises(ClientError):
                 await upload
         assert engine.server.process.wait(PATIENCE_SECONDS) == 0
+        assert "reductauth.server stopped" not in engine.server.log
 
 
 def test_workers_end_with_their_parent(tmp_path: Path) -> None:
