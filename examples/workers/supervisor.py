@@ -115,6 +115,7 @@ class Supervisor:
                     process_group=0,  # a terminal's Ctrl+C is for the parent, which tells the workers
                     stdin=DEVNULL,
                 )
+            _logger.info("worker %d started pid=%d", number, process.pid)
             self._processes.add(process)
             try:
                 yield process, ours

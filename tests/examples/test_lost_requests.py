@@ -97,14 +97,14 @@ async def _ask_again_and_again(engine: Engine, seen: _Seen, enough: asyncio.Even
 
 
 def pauses_of_the_first_worker(log: str) -> list[tuple[timedelta, timedelta]]:
-    """The pauses before its replacements, as the log says, and how long it took until they were ready."""
+    """The pauses before its replacements, as the log says, and how long it took until they were started."""
     ended = re.findall(
         r"^(.{23}) parent.* worker 1 ended by SIGKILL: replaced in (\S+) s$", log, re.MULTILINE
     )
-    ready = re.findall(r"^(.{23}) parent.* worker 1 is ready ", log, re.MULTILINE)
+    started = re.findall(r"^(.{23}) parent.* worker 1 started ", log, re.MULTILINE)
     return [
         (timedelta(seconds=float(pause)), datetime.fromisoformat(to) - datetime.fromisoformat(since))
-        for (since, pause), to in zip(ended, ready[1:], strict=True)
+        for (since, pause), to in zip(ended, started[1:], strict=True)
     ]
 
 
