@@ -53,7 +53,8 @@ class Supervisor:
     def _stop(self, keeping: asyncio.Task[None]) -> None:
         if keeping.cancelling():
             for process in self._processes:
-                process.kill()
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
             return
         _logger.info("stopping")
         self._listener.close()
@@ -89,9 +90,8 @@ class Supervisor:
     async def _serve(self, number: int) -> tuple[str, float]:
         """Run a worker until it ends; return how it ended, and for how many seconds it was ready."""
         async with self._worker(number) as (process, line):
-            is_ready = (
-                await asyncio.get_running_loop().sock_recv(line, 1) != b""
-            )  # that is the end of the line
+            said = await asyncio.get_running_loop().sock_recv(line, 1)
+            is_ready = said != b""  # that is the end of the line
             ready_since_seconds = time.monotonic()
             if is_ready:
                 _logger.info("worker %d is ready pid=%d", number, process.pid)
