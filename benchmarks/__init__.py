@@ -1,19 +1,30 @@
 """Benchmarks that anyone can run: `python -m benchmarks` for all in short form, or one module by itself.
 
 report.py     the table and the JSON
-measure.py    rounds in turn, quartiles
+results.py    reports, read again from the JSON
+drawing.py    the kinds of plot (with the extra `plots`)
+measure.py    rounds in turn, quartiles and medians
 floor.py      the least that authenticating and authorizing a request can cost in Python
 population.py a registry with many tokens
 served.py     the applications that are put side by side
 load.py       clients in processes of their own
+line.py       an open connection to one, without a socket
+libraries.py  the peers: what others do, in its plainest form (from the extra `peers`)
+extras.py     what is said where an extra is missing
 
 authorize.py  one decision in process, against the floor
+peers.py      the same decision by libraries of the field
 wire.py       one request through aiohttp without sockets, guarded against plain
+pieces.py     where the guard's time goes on that way
 http.py       the server's CPU for one request over a socket
 loops.py      the same with uvloop in place of asyncio's own loop
 workers.py    the example engine with one process and more
+lookup.py     what a value that is not remembered costs, piece by piece
 listing.py    how long listing tokens keeps the event loop from anything else
 timing.py     whether the time of a refusal tells how close a guess is
+
+plots.py      plots of what was measured
+tables.py     the tables of docs/performance.md, from what was measured
 
 A module that measures has `run`, which returns a report; `short`, a run for the smoke test; and a command of its own.
 These machines are noisy, so only ratios count, of variants that took turns in one run.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,72 +12,105 @@ import click
 
 from benchmarks.floor import Floor, floor_code
 from benchmarks.measure import Variant, take_turns
-from benchmarks.population import Population, populated
+from benchmarks.population import Population, clock_after_expiry, populated
 from benchmarks.report import Report, Row, json_option
 from reductauth.actor import Identity
-from reductauth.authenticator import Authenticator
-from reductauth.clock import system_clock
+from reductauth.authenticator import DEFAULT_CACHE_SIZE, Authenticator
+from reductauth.clock import Clock, system_clock
 from reductauth.permissions import Action
+from reductauth.policy import bucket_denied
 
-__all__ = ["main", "run", "short"]
+__all__ = ["SAMPLE", "Decisions", "Requests", "main", "received", "run", "short"]
 
-_SAMPLE = 2_000
+SAMPLE = 2_000
+"""Requests that a variant decides in a round."""
 _READ = Action.READ
+_CROWDED = f"good value, all tokens in use, {DEFAULT_CACHE_SIZE:,} remembered"
 
 Requests = list[tuple[str, str]]
+"""Pairs of header and bucket."""
 
 
-def _received(requests: Requests) -> Requests:
+def received(requests: Requests) -> Requests:
     """The same texts, made anew as from a socket: what lies far away in memory is the registry, not the request."""
     return [(header.encode().decode(), bucket.encode().decode()) for header, bucket in requests]
 
 
-class _Decisions:
-    """Variants of one decision on one population."""
+class Decisions:
+    """Variants of one decision on one population, `SAMPLE` times each."""
 
     def __init__(self, population: Population) -> None:
         grants = population.grants
-        self.floor = Floor(grants)
-        self.warm = Authenticator(population.store, population.store.key, cache_size=len(grants) + 1)
-        self.cold = Authenticator(population.store, population.store.key, cache_size=1)
-        self.store = population.store
-        self.everybody: Requests = [(f"Bearer {value}", bucket) for value, bucket in grants]
-        self.requests: Requests = _received(random.choices(self.everybody, k=_SAMPLE))
-        self.mistyped = [
-            (header[:-1] + ("0" if header[-1] != "0" else "1"), bucket) for header, bucket in self.requests
+        self._store = population.store
+        self._floor = Floor(grants)
+        self._everybody: Requests = [(f"Bearer {value}", bucket) for value, bucket in grants]
+        self._warm = self._authenticator(len(grants) + 1)
+        self._cold = self._authenticator(1)
+        self._usual = self._authenticator(DEFAULT_CACHE_SIZE)
+        self._good = received(random.choices(self._everybody, k=SAMPLE))
+        self._mistyped = [
+            (header[:-1] + ("0" if header[-1] != "0" else "1"), bucket) for header, bucket in self._good
         ]
-        self.unknown = [(f"Bearer {random.randbytes(24).hex()}", bucket) for _, bucket in self.requests]
+        self._unknown = [(f"Bearer {random.randbytes(24).hex()}", bucket) for _, bucket in self._good]
+        self._forbidden = [(header, f"{bucket}-other") for header, bucket in self._good]
 
-    async def accept(self, authenticator: Authenticator, requests: Requests) -> None:
-        recall, authenticate, clock = authenticator.recall, authenticator.authenticate, system_clock()
+    def _authenticator(self, cache_size: int) -> Authenticator:
+        return Authenticator(self._store, self._store.key, cache_size)
+
+    async def remember(self) -> None:
+        """Present every value once."""
+        await self._decide(self._warm, self._everybody, system_clock(), refused=0)
+
+    async def _decide(
+        self, authenticator: Authenticator, requests: Requests, clock: Clock, refused: int
+    ) -> None:
+        denied = 0
         for header, bucket in requests:
-            value, now_us = header[7:], clock()
-            identity = recall(value, "127.0.0.1", now_us) or await authenticate(value, "127.0.0.1", now_us)
-            if not isinstance(identity, Identity) or not identity.permissions.allows(_READ, bucket):
-                raise AssertionError("refused")
+            lines, now_us = (header,), clock()
+            found = (
+                authenticator.recall(lines, "127.0.0.1", now_us)
+                or authenticator.refuse_mistyped(lines)
+                or await authenticator.authenticate(header[7:], "127.0.0.1", now_us)
+            )
+            if not isinstance(found, Identity):
+                denied += 1
+            elif not found.permissions.allows(_READ, bucket):
+                bucket_denied(found.token, _READ, bucket)
+                denied += 1
+        if denied != refused:
+            raise AssertionError(f"{denied} requests were refused in place of {refused}")
 
-    async def refuse(self, requests: Requests) -> None:
-        recall, authenticate, clock = self.warm.recall, self.warm.authenticate, system_clock()
-        for header, _ in requests:
-            value, now_us = header[7:], clock()
-            identity = recall(value, "127.0.0.1", now_us) or await authenticate(value, "127.0.0.1", now_us)
-            if isinstance(identity, Identity):
-                raise AssertionError("accepted")
-
-    async def notice(self) -> None:
-        generation = self.store.generation
-        for _ in range(_SAMPLE):
+    async def _notice(self) -> None:
+        generation = self._store.generation
+        for _ in range(SAMPLE):
             generation()
 
     def variants(self) -> dict[str, Variant]:
-        return {
-            "floor": lambda: self.floor.decide(self.requests),
-            "good value, remembered": lambda: self.accept(self.warm, self.requests),
-            "mistyped value": lambda: self.refuse(self.mistyped),
-            "unknown value": lambda: self.refuse(self.unknown),
-            "good value, not remembered": lambda: self.accept(self.cold, self.requests),
-            "noticing another process": self.notice,
+        """By their names; ratios are to the first."""
+        clock, later = system_clock(), clock_after_expiry()
+        decide = self._decide
+        variants: dict[str, Variant] = {
+            "floor": lambda: self._floor.decide(self._good),
+            "good value, remembered": lambda: decide(self._warm, self._good, clock, 0),
+            "mistyped value": lambda: decide(self._warm, self._mistyped, clock, SAMPLE),
+            "unknown value": lambda: decide(self._warm, self._unknown, clock, SAMPLE),
+            "expired": lambda: decide(self._warm, self._good, later, SAMPLE),
+            "forbidden": lambda: decide(self._warm, self._forbidden, clock, SAMPLE),
+            "good value, not remembered": lambda: decide(self._cold, self._good, clock, 0),
+            "expired, not remembered": lambda: decide(self._cold, self._good, later, SAMPLE),
+            "noticing another process": self._notice,
         }
+        if len(self._everybody) > DEFAULT_CACHE_SIZE:
+            parts = itertools.cycle(self._crowd())
+            variants[_CROWDED] = lambda: decide(self._usual, next(parts), clock, 0)
+        return variants
+
+    def _crowd(self) -> list[Requests]:
+        """Requests of more tokens than an authenticator remembers."""
+        return [
+            received(random.choices(self._everybody, k=SAMPLE))
+            for _ in range(0, 2 * DEFAULT_CACHE_SIZE, SAMPLE)
+        ]
 
 
 async def run(counts: Sequence[int], rounds: int) -> Report:
@@ -85,9 +119,9 @@ async def run(counts: Sequence[int], rounds: int) -> Report:
     warm: dict[int, float] = {}
     for count in counts:
         async with populated(count) as population:
-            decisions = _Decisions(population)
-            await decisions.accept(decisions.warm, decisions.everybody)
-            found = await take_turns(decisions.variants(), _SAMPLE, rounds)
+            decisions = Decisions(population)
+            await decisions.remember()
+            found = await take_turns(decisions.variants(), SAMPLE, rounds)
         floor = found["floor"]
         goals = {
             "good value, remembered": 1.6,
@@ -108,11 +142,13 @@ async def run(counts: Sequence[int], rounds: int) -> Report:
 
 def short() -> Report:
     """Measure in short form."""
-    return asyncio.run(run((10, 1_000), 20))
+    return asyncio.run(run((10, 1_000), 6))
 
 
 @click.command()
-@click.option("--tokens", "counts", type=int, multiple=True, default=(10, 1_000, 100_000), show_default=True)
+@click.option(
+    "--tokens", "counts", type=int, multiple=True, default=(10, 1_000, 100_000, 1_000_000), show_default=True
+)
 @click.option("--rounds", default=60, show_default=True)
 @json_option
 def main(counts: tuple[int, ...], rounds: int, folder: Path) -> None:

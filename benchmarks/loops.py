@@ -15,9 +15,13 @@ from pathlib import Path
 import click
 from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 
+from benchmarks.extras import from_extra
 from benchmarks.http import started
 from benchmarks.report import Report, Row, json_option
 from benchmarks.served import LOOPS
+
+with from_extra("peers"):
+    import uvloop as uvloop  # noqa: PLC0414 - said here if it is missing, and used by `benchmarks.served`
 
 __all__ = ["main", "run", "short"]
 

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from reductauth.changes import new_token
+from reductauth.clock import Clock, system_clock
 from reductauth.draft import TokenDraft
 from reductauth.permissions import Permissions
 from reductauth.sqlite import SqliteStore
@@ -18,47 +19,67 @@ from reductauth.sqlite.seal import SEALED_COLUMNS, Sealer
 from reductauth.sqlite.transaction import SqliteTransaction
 from reductauth.value import mint
 
-__all__ = ["Population", "populated"]
+__all__ = ["Grants", "Population", "clock_after_expiry", "populate", "populated"]
+
+Grants = list[tuple[str, str]]
+"""For each token its value and the bucket that it may read."""
 
 _BATCH = 250_000
 """Tokens in a commit: digests are random, so even a small one writes nearly all pages of their index."""
 _ALL_PAGES = "PRAGMA cache_size = -1000000"
+_LIFETIME_US = 365 * 86_400 * 1_000_000
 
 
 @dataclass(frozen=True)
 class Population:
-    """The store, and for each token its value and the bucket that it may read."""
+    """The open store, and what its tokens may do."""
 
     store: SqliteStore
-    grants: list[tuple[str, str]]
+    grants: Grants
 
 
 @contextlib.asynccontextmanager
 async def populated(count: int) -> AsyncIterator[Population]:
-    """Make a registry of `count` tokens, each of which may read one bucket."""
+    """Make a registry of `count` tokens, each of which may read one bucket for a year, and open it."""
     with tempfile.TemporaryDirectory() as folder:
-        store = SqliteStore.open(Path(folder) / "auth")
+        auth_folder = Path(folder) / "auth"
+        grants = await populate(auth_folder, count)
+        store = SqliteStore.open(auth_folder)
         try:
-            grants: list[tuple[str, str]] = []
-            for start in range(0, count, _BATCH):
-                made = range(start, min(count, start + _BATCH))
-                await store.change(partial(_add, store=store, numbers=made, grants=grants))
             yield Population(store, grants)
         finally:
             await store.close()
 
 
-def _add(
-    transaction: SqliteTransaction, store: SqliteStore, numbers: range, grants: list[tuple[str, str]]
-) -> None:
+async def populate(auth_folder: Path, count: int) -> Grants:
+    """Make a registry as `populated` does, in a folder that an application may then open."""
+    store = SqliteStore.open(auth_folder)
+    try:
+        grants: Grants = []
+        for start in range(0, count, _BATCH):
+            made = range(start, min(count, start + _BATCH))
+            await store.change(partial(_add, store=store, numbers=made, grants=grants))
+        return grants
+    finally:
+        await store.close()
+
+
+def clock_after_expiry() -> Clock:
+    """Make a clock by which every token of a registry that `populate` made has expired."""
+    now = system_clock()
+    return lambda: now() + _LIFETIME_US
+
+
+def _add(transaction: SqliteTransaction, store: SqliteStore, numbers: range, grants: Grants) -> None:
     """Add as a change does, with a statement for many tokens in place of many for each."""
+    expires_at_us = system_clock()() + _LIFETIME_US
     connection = transaction._connection  # noqa: SLF001 - changes of an engine are never this large
     connection.execute(_ALL_PAGES)
     (last,) = connection.execute("SELECT coalesce(max(key), 0) FROM tokens").fetchone()
     tokens, secrets = [], []
     for key, number in enumerate(numbers, last + 1):
         bucket = f"bucket-{number % 100}"
-        draft = TokenDraft(permissions=Permissions.of(read=[bucket]))
+        draft = TokenDraft(permissions=Permissions.of(read=[bucket]), expires_at_us=expires_at_us)
         token = new_token(f"token-{number}", draft, 1, "benchmark")
         value = mint(token.name)
         tokens.append({"key": key, **values_of(token)})

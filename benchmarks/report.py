@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import sqlite3
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -16,13 +18,22 @@ import click
 import orjson
 from tabulate import tabulate
 
-__all__ = ["Report", "Row", "json_option"]
+__all__ = ["MISSED", "RESULTS", "Report", "Row", "json_option"]
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
-_RESULTS = Path(__file__).parent / "results"
-_PACKAGES = ("aiohttp", "orjson", "uvloop", "PyJWT", "itsdangerous", "casbin", "aiohttp-security")
-_MISSED = "MISSED"
+RESULTS = Path(__file__).parent / "results"
+_PACKAGES = (
+    "aiohttp",
+    "orjson",
+    "uvloop",
+    "PyJWT",
+    "cryptography",
+    "itsdangerous",
+    "pycasbin",
+    "aiohttp-security",
+)
+MISSED = "MISSED"
 
 
 @dataclass(frozen=True)
@@ -47,7 +58,7 @@ class Row:
         if self.goal is None:
             return ""
         found = self.measured if self.ratio is None else self.ratio
-        return "reached" if (found >= self.goal if self.at_least else found <= self.goal) else _MISSED
+        return "reached" if (found >= self.goal if self.at_least else found <= self.goal) else MISSED
 
     def cells(self, size_name: str) -> tuple[str, ...]:
         """The row of the table."""
@@ -83,6 +94,7 @@ class Report:
             "title": self.title,
             "baseline": self.baseline,
             "size_name": self.size_name,
+            "command": _command(sys.orig_argv),
             "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "versions": versions,
             "machine": machine,
@@ -101,9 +113,21 @@ def json_option(command: CommandT) -> CommandT:
         "--json",
         "folder",
         type=click.Path(path_type=Path),
-        default=_RESULTS,
+        default=RESULTS,
         help="Folder for the figures as JSON; benchmarks/results without it.",
     )(command)
+
+
+def _command(arguments: Sequence[str]) -> str:
+    """What was typed, without what is only this machine's: where Python is and where the figures go."""
+    typed = iter(arguments[1:])
+    kept = ["python"]
+    for argument in typed:
+        if argument == "--json":
+            next(typed, None)
+        elif not argument.startswith("--json="):
+            kept.append(argument)
+    return shlex.join(kept)
 
 
 def _versions() -> dict[str, str]:

@@ -9,33 +9,50 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import click
 import orjson
-import uvloop
 from aiohttp import web
 
 import reductauth.web
+from benchmarks.extras import from_extra
 from benchmarks.floor import Floor
 from reductauth.actor import Actor
+from reductauth.clock import Clock
 from reductauth.draft import TokenDraft
 from reductauth.permissions import Permissions
 from reductauth.settings import Settings
 from reductauth.value import mint
 from reductauth.web import AUTH, read_bucket, requires
 
-__all__ = ["BUCKET", "LOOPS", "NO_END", "VARIANTS", "Served", "application", "handler", "main", "serving"]
+__all__ = [
+    "BUCKET",
+    "LOOPS",
+    "NO_END",
+    "VARIANTS",
+    "Served",
+    "application",
+    "deciding",
+    "floor_guard",
+    "guarded_application",
+    "handler",
+    "main",
+    "running",
+    "serving",
+]
 
 BUCKET = "weather"
 VARIANTS = ("plain", "guarded", "the floor as a decorator")
-LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+LOOPS = ("asyncio", "uvloop")
 NO_END = 1_000_000
 """Failures in a minute that no benchmark gets to, so that each is weighed and answered 401."""
 
+_ADMINISTRATOR = mint("administrator")
 _PATH = "/api/v1/b/{bucket}/{entry}"
 
 
@@ -59,13 +76,52 @@ def application(route_handler: Any) -> web.Application:
     return app
 
 
-def _floor_guard(floor: Floor) -> Callable[..., Any]:
+def guarded_application(
+    folder: Path, failures_per_minute: int = NO_END, clock: Clock | None = None
+) -> web.Application:
+    """The same behind our guard, on the registry in `folder`, which several may share."""
+    app = application(requires(read_bucket("bucket"))(handler))
+    environ = {
+        "RS_API_TOKEN": _ADMINISTRATOR,
+        "RS_DATA_PATH": str(folder),
+        "RS_AUTH_FAILURES_PER_MINUTE": str(failures_per_minute),
+    }
+    reductauth.web.setup(app, Settings.from_environment(environ), environ=environ, clock=clock)
+    return app
+
+
+def deciding(allows: Callable[[str, str], bool]) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """The handler behind a decorator that asks `allows` about header and bucket."""
+
+    @wraps(handler)
+    async def guarded(request: web.Request) -> web.Response:
+        if not allows(request.headers["Authorization"], request.match_info["bucket"]):
+            return web.Response(status=401)
+        return await handler(request)
+
+    return guarded
+
+
+def floor_guard(floor: Floor) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """The handler behind the floor as a decorator."""
+
     @wraps(handler)
     async def guarded(request: web.Request) -> web.Response:
         await floor.decide([(request.headers["Authorization"], request.match_info["bucket"])])
         return await handler(request)
 
     return guarded
+
+
+@contextlib.asynccontextmanager
+async def running(app: web.Application) -> AsyncIterator[web.AppRunner]:
+    """Start an application, without a socket."""
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        yield runner
+    finally:
+        await runner.cleanup()
 
 
 @contextlib.asynccontextmanager
@@ -76,24 +132,14 @@ async def serving(variant: str, failures_per_minute: int = NO_END) -> AsyncItera
         if variant == "plain":
             app = application(handler)
         elif variant == "guarded":
-            app = application(requires(read_bucket("bucket"))(handler))
-            environ = {
-                "RS_API_TOKEN": mint("administrator"),
-                "RS_DATA_PATH": folder,
-                "RS_AUTH_FAILURES_PER_MINUTE": str(failures_per_minute),
-            }
-            reductauth.web.setup(app, Settings.from_environment(environ), environ=environ)
+            app = guarded_application(Path(folder), failures_per_minute)
         else:
-            app = application(_floor_guard(Floor([(value, BUCKET)])))
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        try:
+            app = application(floor_guard(Floor([(value, BUCKET)])))
+        async with running(app) as runner:
             if variant == "guarded":
                 draft = TokenDraft(permissions=Permissions.of(read=[BUCKET]))
                 value = (await app[AUTH].registry.create(Actor.environment(), "reader", draft)).value
             yield Served(runner, value)
-        finally:
-            await runner.cleanup()
 
 
 async def _serve(variant: str) -> None:
@@ -107,10 +153,14 @@ async def _serve(variant: str) -> None:
 
 @click.command()
 @click.argument("variant", type=click.Choice(VARIANTS))
-@click.option("--loop", type=click.Choice(list(LOOPS)), default="asyncio", show_default=True)
+@click.option("--loop", type=click.Choice(LOOPS), default="asyncio", show_default=True)
 def main(variant: str, loop: str) -> None:
     """Serve one application until the process is ended."""
-    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+    new_loop = asyncio.new_event_loop
+    if loop == "uvloop":
+        with from_extra("peers"):
+            from uvloop import new_event_loop as new_loop  # noqa: PLC0415 - it needs an extra
+    with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(_serve(variant))
 
 

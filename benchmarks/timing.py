@@ -148,8 +148,10 @@ def largest_t(first: Sequence[int], second: Sequence[int]) -> float:
 def _present(authenticator: Authenticator, sent: bytes, now_us: int) -> int:
     """Present a value as the gate does; return how long its refusal took, in ns."""
     value = sent.decode()  # new, as from a request: nothing about it is remembered
+    header = f"Bearer {value}"
     started = time.perf_counter_ns()
-    found = authenticator.recall(value, _ADDRESS, now_us)
+    lines = (header,)
+    found: object = authenticator.recall(lines, _ADDRESS, now_us) or authenticator.refuse_mistyped(lines)
     if found is None:
         try:
             authenticator.authenticate(value, _ADDRESS, now_us).send(None)

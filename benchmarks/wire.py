@@ -1,164 +1,190 @@
-"""One request through aiohttp without sockets, guarded against plain: `python -m benchmarks.wire`.
+"""One request through aiohttp without sockets, guarded against plain: `python -m benchmarks.wire [--tokens N ...]`.
 
 Bytes go into the protocol as a socket would hand them over, through parser, router, guard and handler, to
-`transport.write`. Every variant gets the same bytes.
+`transport.write`. Every variant gets the same bytes: first those of one token over and over, then, among as many
+tokens as are asked for, those of tokens that lie anywhere in the registry and in memory.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import random
+import tempfile
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any, cast
 
-import aiohttp_security
 import click
 from aiohttp import web
 
 from benchmarks.floor import Floor, floor_code
-from benchmarks.measure import Variant, take_turns
+from benchmarks.libraries import JwtHs256, Peer, SqliteRead, check_permission, secure
+from benchmarks.line import REQUESTS, Line, request_bytes
+from benchmarks.measure import Variant, put_beside
+from benchmarks.population import Grants, clock_after_expiry, populate
 from benchmarks.report import Report, Row, json_option
-from benchmarks.served import BUCKET, NO_END, VARIANTS, Served, application, handler, serving
+from benchmarks.served import (
+    BUCKET,
+    NO_END,
+    VARIANTS,
+    Served,
+    application,
+    deciding,
+    floor_guard,
+    guarded_application,
+    handler,
+    running,
+    serving,
+)
+from reductauth.authenticator import DEFAULT_CACHE_SIZE
 
 __all__ = ["main", "run", "short"]
 
-_REQUESTS = 300
+PLAIN = "plain"
+_SAMPLE = 2_100
+"""Requests of different tokens, before they come again."""
 
 
-class _Transport(asyncio.Transport):
-    """Takes what the server writes, and says when an answer is there."""
-
-    def __init__(self) -> None:
-        super().__init__({"peername": ("127.0.0.1", 50_000)})
-        self.answered: asyncio.Future[bytes] | None = None
-
-    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
-        if self.answered is not None and not self.answered.done():
-            self.answered.set_result(bytes(data))
-
-    def writelines(self, list_of_data: Any) -> None:
-        self.write(b"".join(list_of_data))
-
-    def is_closing(self) -> bool:
-        return False
-
-    def close(self) -> None:
-        pass
-
-    def pause_reading(self) -> None:
-        pass
-
-    def resume_reading(self) -> None:
-        pass
+def _mistyped(value: str) -> str:
+    return value[:-1] + ("0" if value[-1] != "0" else "1")
 
 
-class _Line:
-    """One application with one open connection."""
+class _Stage(contextlib.AsyncExitStack):
+    """Applications, started as they are needed and stopped together."""
 
-    def __init__(self, protocol: web.RequestHandler, request: bytes, statuses: tuple[int, ...]) -> None:
-        self._transport = _Transport()
-        self._protocol = protocol
-        self._request = request
-        self._starts = tuple(f"HTTP/1.1 {status} ".encode() for status in statuses)
-        protocol.connection_made(self._transport)
+    async def start(self, app: web.Application) -> web.AppRunner:
+        return await self.enter_async_context(running(app))
 
-    async def __call__(self) -> None:
-        loop = asyncio.get_running_loop()
-        for _ in range(_REQUESTS):
-            self._transport.answered = loop.create_future()
-            self._protocol.data_received(self._request)
-            if not (await self._transport.answered).startswith(self._starts):
-                raise AssertionError(await self._transport.answered)
+    async def peers(self, grants: Grants, numbers: Sequence[int]) -> dict[str, Variant]:
+        """What others do, for the holders of some of the tokens."""
+        secured = application(_secured)
+        secure(secured, Floor(grants))
+        folder = Path(self.enter_context(tempfile.TemporaryDirectory()))
+        sqlite_read = self.enter_context(contextlib.closing(SqliteRead(grants, folder)))
+        jwt = JwtHs256(grants)
+        return {
+            "aiohttp-security check_permission": Line(
+                await self.start(secured), _requests(sqlite_read, grants, numbers), [200]
+            ),
+            "an SQLite read as a decorator": Line(
+                await self.start(application(deciding(sqlite_read.allows))),
+                _requests(sqlite_read, grants, numbers),
+                [200],
+            ),
+            "PyJWT HS256 as a decorator": Line(
+                await self.start(application(deciding(jwt.allows))), _requests(jwt, grants, numbers), [200]
+            ),
+        }
 
 
-class _Identity(aiohttp_security.AbstractIdentityPolicy):
-    async def identify(self, request: web.Request) -> str | None:
-        return request.headers.get("Authorization", "")[7:]
-
-    async def remember(self, request: Any, response: Any, identity: Any, **kwargs: Any) -> None: ...
-
-    async def forget(self, request: Any, response: Any) -> None: ...
-
-
-class _Authorization(aiohttp_security.AbstractAuthorizationPolicy):
-    def __init__(self, floor: Floor) -> None:
-        self._floor = floor
-
-    async def permits(self, identity: str | None, permission: Any, context: Any = None) -> bool:  # noqa: ARG002
-        token = self._floor.tokens.get(self._floor.digest(identity or ""))
-        return token is not None and permission in token.read
-
-    async def authorized_userid(self, identity: str) -> str | None:
-        return identity
+def _requests(peer: Peer, grants: Grants, numbers: Sequence[int]) -> list[bytes]:
+    return [request_bytes(grants[number][1], peer.header(number)) for number in numbers]
 
 
 async def _secured(request: web.Request) -> web.Response:
-    await aiohttp_security.check_permission(request, request.match_info["bucket"])
+    await check_permission(request, request.match_info["bucket"])
     return await handler(request)
 
 
 @contextlib.asynccontextmanager
 async def _lines() -> AsyncIterator[dict[str, Variant]]:
-    async with contextlib.AsyncExitStack() as stack:
+    async with _Stage() as stack:
 
         async def serve(variant: str, failures_per_minute: int = NO_END) -> Served:
             return await stack.enter_async_context(serving(variant, failures_per_minute))
 
-        def line(runner: web.AppRunner, bucket: str, value: str, *statuses: int) -> _Line:
-            request = (
-                f"GET /api/v1/b/{bucket}/oslo HTTP/1.1\r\nHost: 127.0.0.1:8383\r\nAccept: */*\r\n"
-                f"User-Agent: benchmark\r\nAuthorization: Bearer {value}\r\n\r\n"
-            ).encode()
-            return _Line(cast("web.Server", runner.server)(), request, statuses)
+        def line(served: Served, bucket: str, value: str, *statuses: int) -> Line:
+            return Line(served.runner, [request_bytes(bucket, f"Bearer {value}")], statuses)
 
         plain, guarded, floored = [await serve(variant) for variant in VARIANTS]
         flooded = await serve("guarded", 1)
         value = guarded.value
-        mistyped = value[:-1] + ("0" if value[-1] != "0" else "1")
-        secured = application(_secured)
-        aiohttp_security.setup(secured, _Identity(), _Authorization(Floor([(value, BUCKET)])))
-        secured_runner = web.AppRunner(secured, access_log=None)
-        await secured_runner.setup()
-        stack.push_async_callback(secured_runner.cleanup)
         yield {
-            "plain": line(plain.runner, BUCKET, value, 200),
-            "guarded": line(guarded.runner, BUCKET, value, 200),
-            "the floor as a decorator": line(floored.runner, BUCKET, floored.value, 200),
-            "aiohttp-security check_permission": line(secured_runner, BUCKET, value, 200),
-            "refused with 401": line(guarded.runner, BUCKET, mistyped, 401),
-            "refused with 429": line(flooded.runner, BUCKET, mistyped, 429, 401),
-            "refused with 403": line(guarded.runner, "other", value, 403),
+            PLAIN: line(plain, BUCKET, value, 200),
+            "guarded": line(guarded, BUCKET, value, 200),
+            "the floor as a decorator": line(floored, BUCKET, floored.value, 200),
+            **await stack.peers([(value, BUCKET)], [0]),
+            "refused with 401": line(guarded, BUCKET, _mistyped(value), 401),
+            "refused with 429": line(flooded, BUCKET, _mistyped(value), 429, 401),
+            "refused with 403": line(guarded, "other", value, 403),
         }
 
 
-async def run(rounds: int) -> Report:
-    """Measure all variants in turn."""
-    async with _lines() as lines:
-        found = await take_turns(lines, _REQUESTS, rounds)
+@contextlib.asynccontextmanager
+async def _lines_among(count: int) -> AsyncIterator[dict[str, Variant]]:
+    """Variants whose requests come from the holders of many tokens, all of a registry or as many as are remembered."""
+    async with _Stage() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        grants = await populate(folder / "auth", count)
+        remembered = range(max(0, count - DEFAULT_CACHE_SIZE), count)
+        numbers = random.choices(remembered, k=_SAMPLE)
+        chosen = [grants[number] for number in numbers]
+        good = [request_bytes(bucket, f"Bearer {value}") for value, bucket in chosen]
+        mistyped = [request_bytes(bucket, f"Bearer {_mistyped(value)}") for value, bucket in chosen]
+        unknown = [request_bytes(bucket, f"Bearer {random.randbytes(32).hex()}") for _, bucket in chosen]
+        forbidden = [request_bytes("other", f"Bearer {value}") for value, _ in chosen]
+        plain = await stack.start(application(handler))
+        floored = await stack.start(application(floor_guard(Floor(grants))))
+        guarded = await stack.start(guarded_application(folder))
+        flooded = await stack.start(guarded_application(folder, failures_per_minute=1))
+        late = await stack.start(guarded_application(folder, clock=clock_after_expiry()))
+        everybody = [
+            request_bytes(bucket, f"Bearer {value}")
+            for value, bucket in (grants[number] for number in remembered)
+        ]
+        for runner, status in ((guarded, 200), (late, 401)):
+            await Line(runner, everybody, [status]).send(len(everybody))
+        yield {
+            PLAIN: Line(plain, good, [200]),
+            "good value": Line(guarded, good, [200]),
+            "bad checksum, 401": Line(guarded, mistyped, [401]),
+            "unknown value, 401": Line(guarded, unknown, [401]),
+            "expired, 401": Line(late, good, [401]),
+            "forbidden, 403": Line(guarded, forbidden, [403]),
+            "too many failures, 429": Line(flooded, mistyped, [429, 401]),
+            "the floor as a decorator": Line(floored, good, [200]),
+            **await stack.peers(grants, numbers),
+        }
+
+
+async def run(counts: Sequence[int], rounds: int) -> Report:
+    """Measure all variants in turn: with one token, then at each number of tokens."""
     report = Report("wire", "plain: the same route without a guard")
+    async with _lines() as lines:
+        found = await put_beside(PLAIN, lines, REQUESTS, rounds)
     goals = {"guarded": 1.12, "refused with 401": 1.2, "refused with 403": 1.2, "refused with 429": 1.2}
-    for name, microseconds in found.items():
+    for name, beside in found.items():
         at_least = name.startswith("aiohttp-security")
         goal = 1.3 if at_least else goals.get(name)
-        report.rows.append(
-            Row(name, microseconds / found["plain"], microseconds, goal=goal, at_least=at_least)
-        )
+        report.rows.append(Row(name, beside.ratio, beside.microseconds, goal=goal, at_least=at_least))
+    for count in counts:
+        async with _lines_among(count) as lines:
+            found = await put_beside(PLAIN, lines, REQUESTS, rounds)
+        for name, beside in found.items():
+            report.rows.append(Row(name, beside.ratio, beside.microseconds, size=count))
     return report
 
 
 def short() -> Report:
     """Measure in short form."""
-    return asyncio.run(run(20))
+    return asyncio.run(run((1_000,), 5))
 
 
 @click.command()
+@click.option(
+    "--tokens",
+    "counts",
+    type=int,
+    multiple=True,
+    default=(10, 1_000, 100_000, 1_000_000),
+    show_default=True,
+)
 @click.option("--rounds", default=150, show_default=True)
 @json_option
-def main(rounds: int, folder: Path) -> None:
+def main(counts: tuple[int, ...], rounds: int, folder: Path) -> None:
     """Measure one request through aiohttp, without sockets."""
     print(floor_code())
-    asyncio.run(run(rounds)).show(folder)
+    asyncio.run(run(counts, rounds)).show(folder)
 
 
 if __name__ == "__main__":

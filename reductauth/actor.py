@@ -20,9 +20,12 @@ class Identity:
     address: str | None = None
     permissions: Permissions = field(init=False, repr=False, compare=False)
     """The token's, which tokens that may do the same share: most requests are decided without a look at the token."""
+    ttl_seconds: int | None = field(init=False, repr=False, compare=False)
+    """The token's; here for the same reason."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "permissions", self.token.permissions)
+        object.__setattr__(self, "ttl_seconds", self.token.ttl_seconds)
 
 
 @dataclass(frozen=True, slots=True)

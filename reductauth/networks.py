@@ -13,7 +13,16 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 from reductauth.errors import InvalidInputError
 
-__all__ = ["ANYWHERE", "MAX_NETWORKS", "Address", "Network", "NetworkList", "parse_address", "parse_network"]
+__all__ = [
+    "ANYWHERE",
+    "MAX_NETWORKS",
+    "Address",
+    "Network",
+    "NetworkList",
+    "parse_address",
+    "parse_network",
+    "plain_address",
+]
 
 Address = IPv4Address | IPv6Address
 MAX_NETWORKS = 1_000
@@ -22,6 +31,7 @@ Network = IPv4Network | IPv6Network
 
 _PREFIX_LENGTH = re.compile(r"0|[1-9][0-9]{0,2}", re.ASCII)
 _MAPPED = IPv6Network("::ffff:0:0/96")
+_MAPPED_PREFIX = "::ffff:"  # as the system writes it
 
 
 def parse_address(text: str) -> Address | None:
@@ -35,6 +45,11 @@ def parse_address(text: str) -> Address | None:
             return None
         return address.ipv4_mapped or address
     return address
+
+
+def plain_address(peer: str) -> str:
+    """Write a socket's peer as this package does: an IPv4 client of a dual-stack socket as IPv4."""
+    return peer.removeprefix(_MAPPED_PREFIX)
 
 
 def parse_network(text: str) -> Network:

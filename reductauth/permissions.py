@@ -6,14 +6,24 @@ Rules of this file: default deny, by falling through; nothing here knows what a 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from operator import attrgetter
 from typing import Self
 
 from reductauth.errors import InvalidInputError
 
-__all__ = ["MAX_PATTERNS", "NO_PERMISSIONS", "Action", "BucketPattern", "Permissions", "Role", "bucket_name"]
+__all__ = [
+    "MAX_PATTERNS",
+    "NAMES",
+    "NO_PERMISSIONS",
+    "Action",
+    "BucketPattern",
+    "Permissions",
+    "Role",
+    "bucket_name",
+]
 
 MAX_PATTERNS = 1_000
 """Bucket patterns that one token may hold, read and write together."""
@@ -99,12 +109,18 @@ class Permissions:
     full_access: bool = False
     read: tuple[BucketPattern, ...] = ()
     write: tuple[BucketPattern, ...] = ()
-    _read: _Grants = field(init=False, repr=False, compare=False)
-    _write: _Grants = field(init=False, repr=False, compare=False)
+    read_names: frozenset[str] = field(init=False, repr=False, compare=False)
+    """The buckets that may be read by their exact name."""
+    write_names: frozenset[str] = field(init=False, repr=False, compare=False)
+    """The buckets that may be written by their exact name."""
+    _read_prefixes: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    _write_prefixes: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_read", _split(self.read))
-        object.__setattr__(self, "_write", _split(self.write))
+        for action, patterns in (("read", self.read), ("write", self.write)):
+            names, prefixes = _split(patterns)
+            object.__setattr__(self, f"{action}_names", names)
+            object.__setattr__(self, f"_{action}_prefixes", prefixes)
 
     @classmethod
     def of(
@@ -135,13 +151,13 @@ class Permissions:
         """Whether `action` may be done to `bucket`."""
         if self.full_access:
             return True
-        if action == _READ:
-            exact, prefixes = self._read
-        elif action == _WRITE:
-            exact, prefixes = self._write
+        if action is _READ:
+            names, prefixes = self.read_names, self._read_prefixes
+        elif action is _WRITE:
+            names, prefixes = self.write_names, self._write_prefixes
         else:
             return False
-        return bucket in exact or (bucket.startswith(prefixes) and not bucket.startswith("$"))
+        return bucket in names or (bucket.startswith(prefixes) and not bucket.startswith("$"))
 
     def without_bucket(self, bucket: str) -> Permissions:
         """The same without the exact entries for `bucket`; wildcards are left alone."""
@@ -156,7 +172,7 @@ class Permissions:
 
     def names_bucket(self, bucket: str) -> bool:
         """Whether an exact entry names `bucket`."""
-        return bucket in self._read[0] or bucket in self._write[0]
+        return bucket in self.read_names or bucket in self.write_names
 
     def _mapped(self, mapping: dict[str, BucketPattern | None]) -> Permissions:
         def moved(patterns: tuple[BucketPattern, ...]) -> tuple[BucketPattern, ...]:
@@ -167,6 +183,12 @@ class Permissions:
 
         return Permissions(self.full_access, moved(self.read), moved(self.write))
 
+
+NAMES: Mapping[Action, Callable[[Permissions], frozenset[str]]] = {
+    Action.READ: attrgetter("read_names"),
+    Action.WRITE: attrgetter("write_names"),
+}
+"""For each action, how to get the exact names of buckets that it is allowed on: most requests need no more."""
 
 NO_PERMISSIONS = Permissions()
 """A token that may know who it is, and nothing else."""

@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from reductauth.authenticator import DEFAULT_CACHE_SIZE
 from reductauth.bootstrap import SECRET_VARIABLES, Bootstrap
 from reductauth.clock import system_clock
 from reductauth.configuration import PREFIX, Configuration, Given, Group
@@ -36,6 +37,7 @@ class ProxyHeader(StrEnum):
 
 _MAX_DAYS = 36_500
 _MAX_FAILURES_PER_MINUTE = 1_000_000
+_MAX_CACHE_SIZE = 100_000_000
 _DAYS_RIGHT = f"a whole number from 1 to {_MAX_DAYS}"
 _DIGITS = re.compile(r"[0-9]{1,9}", re.ASCII)
 _BASE_PATH = re.compile(r"/|(/(?!\.{1,2}(/|\Z))[A-Za-z0-9._~-]+)+/?", re.ASCII)
@@ -131,6 +133,11 @@ class Settings(BaseModel):
         60,
         "failed authentications of one client in a minute, beyond which they are answered 429; 0 for no limit",
         f"a whole number from 0 to {_MAX_FAILURES_PER_MINUTE}",
+    )
+    auth_cache_size: Annotated[int, BeforeValidator(_whole), Field(ge=1, le=_MAX_CACHE_SIZE)] = setting(
+        DEFAULT_CACHE_SIZE,
+        "values that are remembered at most, about 1.5 KB each; the registry is asked for others at each use",
+        f"a whole number from 1 to {_MAX_CACHE_SIZE}",
     )
     token_max_lifetime_seconds: Annotated[int, Field(ge=1, le=MAX_LIFETIME_SECONDS)] | None = setting(
         None,

@@ -9,13 +9,14 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Iterable
-from dataclasses import replace
-from datetime import UTC, datetime
 from enum import IntEnum
+from functools import lru_cache, partial
+from operator import itemgetter
 
 from reductauth.actor import Identity
 from reductauth.errors import StoreUnavailableError
-from reductauth.store import TokenStore, UsageDelta
+from reductauth.periods import day_of
+from reductauth.store import TokenStore, Transaction, UsageDelta
 
 __all__ = ["FLUSH_INTERVAL_SECONDS", "UsageKind", "UsageMeter"]
 
@@ -23,6 +24,8 @@ FLUSH_INTERVAL_SECONDS = 5.0
 
 _SECOND_US = 1_000_000
 _MAX_HURRIED = 65_536
+_BATCH = 500
+"""Values in a transaction of a flush: other changes come in between."""
 _DAY_US = 86_400 * _SECOND_US
 _logger = logging.getLogger("reductauth.usage")
 
@@ -49,11 +52,16 @@ class _Tally:
         self.last_access_us = 0
         self.address: str | None = None
 
+    def add(self, other: _Tally) -> None:
+        """Add what the same value was used for on the same day."""
+        self.counts = [one + more for one, more in zip(self.counts, other.counts, strict=True)]
+        if other.last_access_us > self.last_access_us:
+            self.last_access_us, self.address = other.last_access_us, other.address
+
     def delta(self, secret_id: int) -> UsageDelta:
-        day = datetime.fromtimestamp(self.day_starts_us / _SECOND_US, UTC).date().isoformat()
         read, write, admin, denied = self.counts
         return UsageDelta(
-            *(self.token_id, secret_id, day, read, write, admin, denied),
+            *(self.token_id, secret_id, _day_of(self.day_starts_us), read, write, admin, denied),
             *(self.last_access_us or None, self.address),
         )
 
@@ -64,8 +72,8 @@ class UsageMeter:
     def __init__(self, store: TokenStore) -> None:
         self._store = store
         self._tallies: dict[int, _Tally] = {}
+        self._closed: list[tuple[int, _Tally]] = []
         self._totals = [0, 0, 0, 0]
-        self._waiting: list[UsageDelta] = []
         self._hurried_at_us: dict[int, int] = {}
         self._urgent = asyncio.Event()
         self._alarm: asyncio.TimerHandle | None = None
@@ -87,10 +95,11 @@ class UsageMeter:
         if tally is None or not tally.day_starts_us <= now_us < tally.day_ends_us:
             tally = self._begun(identity, now_us)
         tally.counts[kind] += 1
+        self._totals[kind] += 1
         tally.last_access_us = now_us
         tally.address = identity.address
-        if identity.token.ttl_seconds is not None:
-            self._hurry(secret_id, identity.token.ttl_seconds, now_us)
+        if identity.ttl_seconds is not None:
+            self._hurry(secret_id, identity.ttl_seconds, now_us)
 
     def count_by_link(self, identity: Identity, kind: UsageKind, now_us: int) -> None:
         """Count one request that a link of this value let in. No I/O.
@@ -101,29 +110,20 @@ class UsageMeter:
         if tally is None or not tally.day_starts_us <= now_us < tally.day_ends_us:
             tally = self._begun(identity, now_us)
         tally.counts[kind] += 1
+        self._totals[kind] += 1
 
     def _begun(self, identity: Identity, now_us: int) -> _Tally:
         """A tally of this day, in place of the one that there was."""
         secret_id = identity.secret_id
         tally = self._tallies.get(secret_id)
         if tally is not None:
-            self._waiting.append(self._closed(secret_id, tally))
+            self._closed.append((secret_id, tally))
         tally = self._tallies[secret_id] = _Tally(identity.token.token_id, now_us)
         return tally
 
     def totals(self) -> dict[UsageKind, int]:
         """All requests that were counted, whether they are flushed or not."""
-        totals = list(self._totals)
-        for tally in self._tallies.values():
-            for kind, number in enumerate(tally.counts):
-                totals[kind] += number
-        return {kind: totals[kind] for kind in UsageKind}
-
-    def _closed(self, secret_id: int, tally: _Tally) -> UsageDelta:
-        """What a tally holds that nothing is added to any more."""
-        for kind, number in enumerate(tally.counts):
-            self._totals[kind] += number
-        return tally.delta(secret_id)
+        return {kind: self._totals[kind] for kind in UsageKind}
 
     def _hurry(self, secret_id: int, ttl_seconds: int, now_us: int) -> None:
         """Have what other processes know of an idle time be at most a quarter of the ttl behind."""
@@ -136,40 +136,44 @@ class UsageMeter:
             self._alarm = asyncio.get_running_loop().call_later(left_us / _SECOND_US, self._urgent.set)
 
     async def flush(self) -> None:
-        """Hand over what was counted, in one transaction. What can't be kept now waits for the next flush."""
+        """Hand over what was counted. What can't be kept now waits for the next flush.
+
+        However many values were used: no step keeps the event loop, or a change of a token, waiting for long.
+        """
         self._urgent.clear()
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
-        counted = (self._closed(secret_id, tally) for secret_id, tally in self._tallies.items())
-        deltas = _merged([*self._waiting, *counted])
-        if not deltas:
-            return
-        self._waiting, self._tallies = [], {}
+        self._closed.extend(self._tallies.items())
+        self._tallies = {}
         if len(self._hurried_at_us) > _MAX_HURRIED:
             self._hurried_at_us.clear()  # at worst some are flushed sooner than they must be
-        try:
-            await self._store.change(lambda transaction: transaction.add_usage(deltas))
-        except StoreUnavailableError:
-            self._waiting = deltas + self._waiting
-            _logger.warning("usage not flushed values=%d; it waits for the next flush", len(deltas))
+        self._closed.sort(key=itemgetter(0))  # what lies together on the disk is written together
+        while self._closed:
+            batch, self._closed = _summed(self._closed[-_BATCH:]), self._closed[:-_BATCH]
+            deltas = [tally.delta(secret_id) for secret_id, tally in batch]
+            try:
+                await self._store.change(partial(_add_usage, deltas=deltas))
+            except StoreUnavailableError:
+                self._closed = _summed(self._closed + batch)
+                _logger.warning("usage not flushed values=%d; it waits for the next flush", len(self._closed))
+                return
 
 
-def _merged(deltas: Iterable[UsageDelta]) -> list[UsageDelta]:
+def _add_usage(transaction: Transaction, deltas: list[UsageDelta]) -> None:
+    transaction.add_usage(deltas)
+
+
+def _summed(closed: Iterable[tuple[int, _Tally]]) -> list[tuple[int, _Tally]]:
     """One for each value and day, so that what waits for a store that is out of order stays small."""
-    merged: dict[tuple[int, str], UsageDelta] = {}
-    for delta in deltas:
-        key = (delta.secret_id, delta.day)
-        merged[key] = _sum(merged[key], delta) if key in merged else delta
-    return list(merged.values())
+    summed: dict[tuple[int, int], _Tally] = {}
+    for secret_id, tally in closed:
+        known = summed.setdefault((secret_id, tally.day_starts_us), tally)
+        if known is not tally:
+            known.add(tally)
+    return [(secret_id, tally) for (secret_id, _), tally in summed.items()]
 
 
-def _sum(one: UsageDelta, other: UsageDelta) -> UsageDelta:
-    latest = max(one, other, key=lambda delta: delta.last_access_us or 0)
-    return replace(
-        latest,
-        read=one.read + other.read,
-        write=one.write + other.write,
-        admin=one.admin + other.admin,
-        denied=one.denied + other.denied,
-    )
+@lru_cache(maxsize=4)
+def _day_of(time_us: int) -> str:
+    return day_of(time_us)

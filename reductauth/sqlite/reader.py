@@ -20,11 +20,11 @@ from reductauth.sqlite.selection import Selection
 from reductauth.store import BucketIntent, Found, FoundById, IntentKind
 from reductauth.token import Secret, Token
 
-__all__ = ["KEY_OF_ID", "SqliteSnapshot", "find", "find_by_id", "suspended_buckets"]
+__all__ = ["FIND", "KEY_OF_ID", "SECRET_WIDTH", "SqliteSnapshot", "find", "find_by_id", "suspended_buckets"]
 
 KEY_OF_ID = "(SELECT key FROM tokens WHERE id = ?)"
 _FOUND_COLUMNS = ", ".join([*(f"secrets.{name}" for name in SECRET_COLUMNS.split(", ")), TOKEN_COLUMNS])
-_FIND = f"SELECT {_FOUND_COLUMNS} FROM secrets JOIN tokens ON tokens.key = secrets.token_key WHERE digest = ?"
+FIND = f"SELECT {_FOUND_COLUMNS} FROM secrets JOIN tokens ON tokens.key = secrets.token_key WHERE digest = ?"
 _FIND_BY_ID = (
     f"SELECT {_FOUND_COLUMNS} FROM tokens LEFT JOIN secrets ON secrets.token_key = tokens.key"
     " WHERE tokens.id = ? ORDER BY secrets.id DESC LIMIT 1"
@@ -32,16 +32,16 @@ _FIND_BY_ID = (
 _PICKED = f"""
 SELECT {TOKEN_COLUMNS} FROM tokens JOIN json_each(?) AS picked ON tokens.key = picked.value ORDER BY picked.key
 """
-_SECRET_WIDTH = SECRET_COLUMNS.count(",") + 1
+SECRET_WIDTH = SECRET_COLUMNS.count(",") + 1
 _NAME = 1
 
 
 def find(connection: sqlite3.Connection, sealer: Sealer, digest: bytes) -> Found | None:
     """Find a token by the digest of one of its values."""
-    row = connection.execute(_FIND, (digest,)).fetchone()
+    row = connection.execute(FIND, (digest,)).fetchone()
     if row is None:
         return None
-    return Found(token_of(row[_SECRET_WIDTH:], sealer), secret_of(row[:_SECRET_WIDTH]))
+    return Found(token_of(row[SECRET_WIDTH:], sealer), secret_of(row[:SECRET_WIDTH]))
 
 
 def find_by_id(connection: sqlite3.Connection, sealer: Sealer, token_id: str) -> FoundById | None:
@@ -49,8 +49,8 @@ def find_by_id(connection: sqlite3.Connection, sealer: Sealer, token_id: str) ->
     row = connection.execute(_FIND_BY_ID, (token_id,)).fetchone()
     if row is None:
         return None
-    newest = None if row[0] is None else secret_of(row[:_SECRET_WIDTH])
-    return FoundById(token_of(row[_SECRET_WIDTH:], sealer), newest)
+    newest = None if row[0] is None else secret_of(row[:SECRET_WIDTH])
+    return FoundById(token_of(row[SECRET_WIDTH:], sealer), newest)
 
 
 def suspended_buckets(connection: sqlite3.Connection) -> frozenset[str]:

@@ -44,6 +44,18 @@ ON CONFLICT (token_key, period) DO UPDATE SET
     admin = admin + excluded.admin, denied = denied + excluded.denied
 """
 
+_ADD_USES = """
+UPDATE secrets SET
+    uses = uses + ?1,
+    last_access_us = CASE WHEN ?2 > coalesce(last_access_us, -1) THEN ?2 ELSE last_access_us END,
+    last_access_ip = CASE WHEN ?2 > coalesce(last_access_us, -1) THEN ?3 ELSE last_access_ip END
+WHERE id = ?4
+"""
+
+_MOVE_LAST_ACCESS = """
+UPDATE tokens SET last_access_us = ?1, last_access_ip = ?2
+WHERE id = ?3 AND (last_access_us IS NULL OR last_access_us < ?1)
+"""
 
 _FOLDED = """
 INSERT INTO usage (token_key, period, read, write, admin, denied) VALUES (?, ?, ?, ?, ?, ?)
@@ -223,25 +235,17 @@ class SqliteTransaction(SqliteSnapshot):
 
     def add_usage(self, deltas: Iterable[UsageDelta]) -> None:
         """Add counters and move last accesses forward."""
+        counters, uses, accesses = [], [], []
         for delta in deltas:
-            counters = (delta.read, delta.write, delta.admin, delta.denied)
-            self._connection.execute(_ADD_USAGE, (delta.day, *counters, delta.token_id))
-            self._connection.execute(
-                "UPDATE secrets SET uses = uses + ? WHERE id = ?", (sum(counters), delta.secret_id)
-            )
-            if delta.last_access_us is None:
-                continue
+            counts = (delta.read, delta.write, delta.admin, delta.denied)
             access = (delta.last_access_us, delta.last_access_ip)
-            self._connection.execute(
-                "UPDATE tokens SET last_access_us = ?, last_access_ip = ?"
-                " WHERE id = ? AND (last_access_us IS NULL OR last_access_us < ?)",
-                (*access, delta.token_id, delta.last_access_us),
-            )
-            self._connection.execute(
-                "UPDATE secrets SET last_access_us = ?, last_access_ip = ?"
-                " WHERE id = ? AND (last_access_us IS NULL OR last_access_us < ?)",
-                (*access, delta.secret_id, delta.last_access_us),
-            )
+            counters.append((delta.day, *counts, delta.token_id))
+            uses.append((sum(counts), *access, delta.secret_id))
+            if delta.last_access_us is not None:
+                accesses.append((*access, delta.token_id))
+        self._connection.executemany(_ADD_USAGE, counters)
+        self._connection.executemany(_ADD_USES, uses)
+        self._connection.executemany(_MOVE_LAST_ACCESS, accesses)
 
     def fold_usage(self, before_day: str, limit: int) -> int:
         """Fold counters of old days into their months."""

@@ -14,7 +14,7 @@ from reductauth.errors import (
     MissingCredentialError,
     SeveralCredentialsError,
 )
-from reductauth.networks import NetworkList, parse_address
+from reductauth.networks import NetworkList, parse_address, plain_address
 from reductauth.settings import ProxyHeader
 
 __all__ = ["X_AUTH_TOKEN", "ClientAddress", "Credentials"]
@@ -27,7 +27,6 @@ _ELEMENTS = re.compile(rf"((?:{_QUOTED}|[^\",])*),")
 _PAIRS = re.compile(rf"((?:{_QUOTED}|[^\";])*);")
 _PAIR = re.compile(rf"([A-Za-z]+)=({_QUOTED}|[^\" \t]*)")
 _NODE = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+)(?::[0-9]{1,5})?")  # RFC 7239 §6
-_MAPPED = "::ffff:"  # what a dual-stack socket says of an IPv4 client (RFC 4291 §2.5.5.2)
 
 
 class Credentials:
@@ -96,7 +95,7 @@ class ClientAddress:
         if not peer:
             return None
         if not self._trusted_proxies:
-            return peer.removeprefix(_MAPPED) if peer.startswith(_MAPPED) else peer
+            return plain_address(peer)
         client = parse_address(peer)
         for hop in reversed(self._hops(request)):
             if client is None or not self._trusted_proxies.contains(client):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from reductauth.actor import Identity
 from reductauth.authenticator import Authenticator
@@ -14,9 +16,18 @@ from reductauth.refusals import RefusalMeter
 from reductauth.settings import Settings
 from reductauth.throttle import Throttle
 from reductauth.usage import UsageKind, UsageMeter
-from reductauth.web.credentials import X_AUTH_TOKEN, ClientAddress, Credentials
+from reductauth.web.credentials import ClientAddress, Credentials
+from reductauth.web.keys import Finding, Recall, RefuseMistyped
 
 __all__ = ["OpenGate", "StoreGate"]
+
+
+async def _known(refusal: AuthenticationError) -> AuthenticationError:
+    return refusal
+
+
+def _nobody(*_: object) -> None:
+    """Leave it to `identify`."""
 
 
 class StoreGate:
@@ -25,46 +36,34 @@ class StoreGate:
     def __init__(
         self, authenticator: Authenticator, usage: UsageMeter, refusals: RefusalMeter, settings: Settings
     ) -> None:
-        self._recall = authenticator.recall
+        # Where more than the one header and the socket's peer count, every request is looked at as a whole.
+        is_plain = not settings.trusted_proxies and not settings.allow_x_auth_token
+        self.recall: Recall = authenticator.recall if is_plain else _nobody
+        self.refuse_mistyped: RefuseMistyped = authenticator.refuse_mistyped if is_plain else _nobody
         self._authenticate = authenticator.authenticate
-        self._has_proxies = bool(settings.trusted_proxies)
         self._client_address = ClientAddress(settings.trusted_proxies, settings.proxy_header)
         self.address_of = self._client_address.of
         self._credentials = Credentials(
             basic=settings.allow_basic_auth, x_auth_token=settings.allow_x_auth_token
         )
-        self._takes_x_auth_token = settings.allow_x_auth_token
         self.further_challenges = self._credentials.further_challenges
         self.count = usage.count
         self.count_by_link = usage.count_by_link
         per_minute = settings.auth_failures_per_minute
         self._throttle = Throttle(per_minute) if per_minute else None
-        self.refused: Counter[type[AuthenticationError]] = Counter()
+        self.refused: defaultdict[type[AuthenticationError], int] = defaultdict(int)
         """Refusals so far, by their reason."""
-        self.throttled: Counter[type[AuthenticationError]] = Counter()
+        self.throttled: defaultdict[type[AuthenticationError], int] = defaultdict(int)
         """Refusals so far that were one too many, by the reason that they would have had."""
         self.deny = refusals.deny
         self._fail = refusals.fail
 
-    def recall(self, request: web.BaseRequest, now_us: int) -> Identity | AuthenticationError | None:
-        """Ask the memory, for the plain case: one line with a bearer."""
-        headers = request.headers
-        lines = headers.getall(hdrs.AUTHORIZATION, ())
-        if len(lines) != 1 or not lines[0].startswith("Bearer "):
-            return None
-        if self._takes_x_auth_token and X_AUTH_TOKEN in headers:
-            return None
-        address = request.remote
-        if self._has_proxies or not address or ":" in address:
-            address = self._client_address.of(request)
-        return self._recall(lines[0][7:].lstrip(" "), address, now_us)
-
-    async def identify(self, request: web.BaseRequest, now_us: int) -> Identity | AuthenticationError:
+    def identify(self, request: web.BaseRequest, now_us: int) -> Coroutine[Any, Any, Finding]:
         """Find the value and the address, and ask memory and store."""
         value = self._credentials.presented(request)
         if isinstance(value, AuthenticationError):
-            return value
-        return await self._authenticate(value, self._client_address.of(request), now_us)
+            return _known(value)
+        return self._authenticate(value, self._client_address.of(request), now_us)
 
     def refuse(
         self, request: web.BaseRequest, refusal: AuthenticationError, now_us: int
@@ -86,11 +85,14 @@ class OpenGate:
 
     further_challenges: tuple[str, ...] = ()
 
-    def recall(self, request: web.BaseRequest, now_us: int) -> Identity | AuthenticationError | None:  # noqa: ARG002
+    def recall(self, lines: Sequence[str], peer: str | None, now_us: int) -> Identity | None:  # noqa: ARG002
         """Everybody."""
         return EVERYBODY
 
-    async def identify(self, request: web.BaseRequest, now_us: int) -> Identity | AuthenticationError:  # noqa: ARG002
+    def refuse_mistyped(self, lines: Sequence[str]) -> None:
+        """Refuse nobody."""
+
+    async def identify(self, request: web.BaseRequest, now_us: int) -> Finding:  # noqa: ARG002
         """Everybody."""
         return EVERYBODY
 

@@ -15,16 +15,17 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
 from aiohttp import hdrs, web
 from aiohttp.abc import AbstractView
+from aiohttp.hdrs import AUTHORIZATION
 
 from reductauth.actor import Identity
 from reductauth.errors import AuthenticationError, AuthError, PermissionDeniedError
-from reductauth.permissions import Action
+from reductauth.permissions import NAMES, Action
 from reductauth.policy import (
     ALLOWED,
     Anonymous,
@@ -55,6 +56,7 @@ __all__ = [
 
 HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
 _Handler = Callable[..., Awaitable[web.StreamResponse]]
+_Decide = Callable[[Identity, Mapping[str, str]], Decision]
 
 _ATTRIBUTE: Final = "__reductauth_policy__"
 _REFUSAL: web.RequestKey[AuthenticationError] = web.RequestKey("reductauth refusal", AuthenticationError)
@@ -67,12 +69,18 @@ class PathBucketAccess:
     action: Action
     parameter: str
 
-    def decide_for(self, identity: Identity, request: web.Request) -> Decision:
-        """Whether the caller has the access to this request's bucket."""
-        bucket = request.match_info[self.parameter]
-        if identity.permissions.allows(self.action, bucket):
-            return ALLOWED
-        return bucket_denied(identity.token, self.action, bucket)
+    def decider(self) -> _Decide:
+        """How it is decided whether a caller has the access to the bucket of a request."""
+        parameter, action, names = self.parameter, self.action, NAMES[self.action]
+
+        def decide(identity: Identity, match_info: Mapping[str, str]) -> Decision:
+            bucket = match_info[parameter]
+            permissions = identity.permissions
+            if bucket in names(permissions) or permissions.allows(action, bucket):
+                return ALLOWED
+            return bucket_denied(identity.token, action, bucket)
+
+        return decide
 
     def __str__(self) -> str:
         return f"{self.action} {{{self.parameter}}}"
@@ -179,7 +187,7 @@ def _let_in(handler: _Handler) -> _Handler:
             return await handler(target)
         except AuthError as error:
             request = _request_of(target)
-            return await _refused(request, _auth(request).gate, error)
+            return await _answer(request, _refusal(_auth(request).gate, error))
 
     return guarded
 
@@ -193,20 +201,27 @@ def _demand(handler: _Handler, policy: _TokenPolicy) -> _Handler:
     async def guarded(target: web.Request | web.View) -> web.StreamResponse:
         request = target if type(target) is web.Request else _request_of(target)
         try:
-            auth = request.app.get(AUTH) or _auth(request)
+            match_info = request.match_info
+            auth = match_info.current_app.get(AUTH) or _auth(request)
             gate, now_us = auth.gate, auth.clock()
-            identity = gate.recall(request, now_us) or await gate.identify(request, now_us)
-            if isinstance(identity, AuthenticationError):
-                return await _refused(request, gate, gate.refuse(request, identity, now_us))
-            decision = decide(identity, request)
+            lines = request.headers.getall(AUTHORIZATION, ())
+            identity = gate.recall(lines, request.remote, now_us)
+            if identity is None:
+                found = gate.refuse_mistyped(lines) or await gate.identify(request, now_us)
+                if isinstance(found, AuthenticationError):
+                    refusal = _refusal(gate, gate.refuse(request, found, now_us))
+                    return await _answer(request, refusal) if request.body_exists else refusal
+                identity = found
+            decision = decide(identity, match_info)
             if decision is not ALLOWED and not decision:
-                return await _denied(request, gate, identity, kind, decision.reason, now_us)
+                refusal = _denial(gate, identity, kind, decision.reason, now_us)
+                return await _answer(request, refusal) if request.body_exists else refusal
             gate.count(identity, kind, now_us)
             request[TOKEN] = identity.token
             request[IDENTITY] = identity
             return await handler(target)
         except AuthError as error:
-            return await _refused(request, _auth(request).gate, error)
+            return await _answer(request, _refusal(_auth(request).gate, error))
 
     return guarded
 
@@ -251,13 +266,13 @@ async def expect_after_guard(request: web.Request) -> web.Response | None:
     refusal = await expect_later(request)
     policy = _policy_of_request(request)
     if refusal is None and policy is not None and not isinstance(policy, Anonymous):
-        refusal = await _refusal(request, policy)
+        refusal = await _foreseen(request, policy)
     if refusal is None:
         await let_client_send(request)
     return refusal
 
 
-async def _refusal(request: web.Request, policy: _TokenPolicy | SignedLink) -> web.Response | None:
+async def _foreseen(request: web.Request, policy: _TokenPolicy | SignedLink) -> web.Response | None:
     """Decide as the guard will, which counts what it lets in: the answer if it refuses, or None."""
     auth = _auth(request)
     gate, now_us = auth.gate, auth.clock()
@@ -270,13 +285,13 @@ async def _refusal(request: web.Request, policy: _TokenPolicy | SignedLink) -> w
     try:
         found = await gate.identify(request, now_us)
     except AuthError as error:
-        return await _refused(request, gate, error)
+        return await _answer(request, _refusal(gate, error))
     if isinstance(found, AuthenticationError):
-        return await _refused(request, gate, gate.refuse(request, found, now_us))
-    decision = _decider(policy)(found, request)
+        return await _answer(request, _refusal(gate, gate.refuse(request, found, now_us)))
+    decision = _decider(policy)(found, request.match_info)
     if decision:
         return None
-    return await _denied(request, gate, found, _usage_kind(policy), decision.reason, now_us)
+    return await _answer(request, _denial(gate, found, _usage_kind(policy), decision.reason, now_us))
 
 
 def _policy_of_request(request: web.Request) -> RoutePolicy | None:
@@ -290,28 +305,29 @@ def _request_of(target: web.Request | web.View) -> web.Request:
     return target.request if isinstance(target, AbstractView) else target
 
 
-async def _denied(
-    request: web.Request, gate: Gate, identity: Identity, kind: UsageKind, reason: str, now_us: int
-) -> web.Response:
+def _denial(gate: Gate, identity: Identity, kind: UsageKind, reason: str, now_us: int) -> web.Response:
     gate.count(identity, UsageKind.DENIED, now_us)
     if kind is UsageKind.ADMIN:
         gate.deny(identity, now_us)
-    return await _refused(request, gate, PermissionDeniedError(reason))
+    return _refusal(gate, PermissionDeniedError(reason))
 
 
-async def _refused(request: web.Request, gate: Gate, error: AuthError) -> web.Response:
-    response = auth_error_response(error, gate.further_challenges)
+def _refusal(gate: Gate, error: AuthError) -> web.Response:
+    return auth_error_response(error, gate.further_challenges)
+
+
+async def _answer(request: web.Request, refusal: web.Response) -> web.Response:
     if request.body_exists:
-        await drain(request, response)
-    return response
+        await drain(request, refusal)
+    return refusal
 
 
-def _decider(policy: _TokenPolicy) -> Callable[[Identity, web.Request], Decision]:
-    """How a route's policy decides about a caller, for a request."""
+def _decider(policy: _TokenPolicy) -> _Decide:
+    """How a route's policy decides about a caller, for what the path of a request names."""
     if isinstance(policy, PathBucketAccess):
-        return policy.decide_for
+        return policy.decider()
 
-    def decide(identity: Identity, request: web.Request) -> Decision:  # noqa: ARG001 - the policy names all it is about
+    def decide(identity: Identity, match_info: Mapping[str, str]) -> Decision:  # noqa: ARG001 - the policy names all it is about
         return policy.decide(identity.token)
 
     return decide

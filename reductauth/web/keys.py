@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from aiohttp import web
 
@@ -19,7 +19,28 @@ from reductauth.registry import TokenRegistry
 from reductauth.token import Token
 from reductauth.usage import UsageKind
 
-__all__ = ["AUTH", "IDENTITY", "LINK", "RESPONSE_HEADERS", "TOKEN", "Auth", "Gate", "actor_of"]
+__all__ = [
+    "AUTH",
+    "IDENTITY",
+    "LINK",
+    "RESPONSE_HEADERS",
+    "TOKEN",
+    "Auth",
+    "Finding",
+    "Gate",
+    "Recall",
+    "actor_of",
+]
+
+
+Finding = Identity | AuthenticationError
+"""The caller of a request, or the reason why it is nobody."""
+
+Recall = Callable[[Sequence[str], str | None, int], Identity | None]
+"""Finds a caller by the `Authorization` lines, the socket's peer and the time; None where `Gate.identify` has to."""
+
+RefuseMistyped = Callable[[Sequence[str]], AuthenticationError | None]
+"""Refuses by the `Authorization` lines alone what cannot be a value; None where `Gate.identify` has to decide."""
 
 
 class Gate(Protocol):
@@ -28,11 +49,17 @@ class Gate(Protocol):
     further_challenges: tuple[str, ...]
     """For `WWW-Authenticate` (RFC 9110 §11.6.1), where bearers are not the only ones who are let in."""
 
-    def recall(self, request: web.BaseRequest, now_us: int) -> Identity | AuthenticationError | None:
-        """Find the caller of a request, or a reason, the short way; None if `identify` has to."""
+    @property
+    def recall(self) -> Recall:
+        """Find the caller of a request the short way."""
         ...
 
-    async def identify(self, request: web.BaseRequest, now_us: int) -> Identity | AuthenticationError:
+    @property
+    def refuse_mistyped(self) -> RefuseMistyped:
+        """Refuse a request the short way."""
+        ...
+
+    def identify(self, request: web.BaseRequest, now_us: int) -> Coroutine[Any, Any, Finding]:
         """Find the caller of a request, or the reason why it is nobody. Raises `StoreUnavailableError`."""
         ...
 

@@ -103,7 +103,7 @@ async def _running(
         except StoreUnavailableError as error:
             raise ConfigurationError([f"{settings.auth_folder}: {error}"]) from None
         usage = UsageMeter(store)
-        authenticator = Authenticator(store, store.key)
+        authenticator = Authenticator(store, store.key, settings.auth_cache_size)
         refusals = RefusalMeter(store, clock)
         gate = StoreGate(authenticator, usage, refusals, settings)
         _logger.info("authentication is on folder=%s", settings.auth_folder)

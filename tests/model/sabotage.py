@@ -29,12 +29,18 @@ def generation_stands_still() -> None:
     _put(Generation, "publish", lambda *_: None)
 
 
+def _grants(permissions: Permissions, action: Action) -> tuple[frozenset[str], tuple[str, ...]]:
+    if action is Action.READ:
+        return permissions.read_names, permissions._read_prefixes
+    return permissions.write_names, permissions._write_prefixes
+
+
 def wildcards_open_system_buckets() -> None:
     """`*` opens buckets whose names begin with `$`."""
 
     def allows(self: Permissions, action: Action, bucket: str) -> bool:
-        exact, prefixes = self._read if action == Action.READ else self._write
-        return self.full_access or bucket in exact or bucket.startswith(prefixes)
+        names, prefixes = _grants(self, action)
+        return self.full_access or bucket in names or bucket.startswith(prefixes)
 
     _put(Permissions, "allows", allows)
 
@@ -43,8 +49,8 @@ def prefixes_everywhere() -> None:
     """A bucket's name opens every bucket that begins with it."""
 
     def allows(self: Permissions, action: Action, bucket: str) -> bool:
-        exact, prefixes = self._read if action == Action.READ else self._write
-        return self.full_access or bucket.startswith((*exact, *prefixes))
+        names, prefixes = _grants(self, action)
+        return self.full_access or bucket.startswith((*names, *prefixes))
 
     _put(Permissions, "allows", allows)
 

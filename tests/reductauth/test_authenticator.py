@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from reductauth import authenticator
 from reductauth.actor import Actor, Identity
 from reductauth.authenticator import Authenticator
 from reductauth.draft import TokenDraft
@@ -67,11 +68,16 @@ class Door:
 
     async def knock(self, value: str, address: str | None = None) -> str:
         """Present a value: the name of its token, or in brackets why it is refused; the short way says the same."""
-        recalled = self.authenticator.recall(value, address, self.now_us)
+        recalled = self.recall(value, address)
         answer = await self.authenticator.authenticate(value, address, self.now_us)
-        if recalled is not None:
-            assert repr(recalled) == repr(answer)
+        refused = self.authenticator.refuse_mistyped([f"Bearer {value}"])
+        assert recalled is None or repr(recalled) == repr(answer)
+        assert refused is None or repr(refused) == repr(answer)
         return answer.token.name if isinstance(answer, Identity) else f"[{answer}]"
+
+    def recall(self, value: str, peer: str | None) -> Identity | None:
+        """Present a value as a request does that goes the short way."""
+        return self.authenticator.recall([f"Bearer {value}"], peer, self.now_us)
 
     async def choose(self, name: str, value: str) -> None:
         """Give a token a value that somebody chose."""
@@ -200,9 +206,18 @@ async def test_mistyped_values_are_not_looked_up(door: Door) -> None:
     for position in range(len(value) - 49, len(value)):
         wrong = "x" if value[position] != "x" else "y"
         mistyped = value[:position] + wrong + value[position + 1 :]
-        assert isinstance(door.authenticator.recall(mistyped, None, NOW_US), InvalidTokenError)
+        assert isinstance(door.authenticator.refuse_mistyped([f"Bearer {mistyped}"]), InvalidTokenError)
         assert await door.knock(mistyped) == INVALID
     assert door.store.finds == 0
+    for lines in (
+        [],
+        [f"Bearer {mistyped}"] * 2,
+        [mistyped],
+        [f"bearer {mistyped}"],
+        ["Bearer x"],
+        [f"Bearer {value}"],
+    ):
+        assert door.authenticator.refuse_mistyped(lines) is None
     assert await door.knock(value) == "a"
 
 
@@ -218,36 +233,40 @@ async def test_values_that_people_chose(door: Door) -> None:
     assert await door.knock(longest[:-1] + "y") == INVALID
 
 
-class Twin(str):
-    """A value with the hash of another one: what is remembered is found by it."""
+@pytest.mark.parametrize("is_broken", [lambda text: text.startswith("Bearer "), lambda text: text[0] != "B"])
+async def test_neither_hash_lets_anybody_in_alone(
+    door: Door, monkeypatch: pytest.MonkeyPatch, is_broken: Callable[[str], bool]
+) -> None:
+    """Whoever found a value with one hash of a remembered one would not be let in, nor keep its owner out."""
+    weak: list[str] = []
 
-    __slots__ = ("other",)
-    other: str
+    def weak_hash(text: str) -> int:
+        weak.append(text)
+        return 7 if is_broken(text) else hash(text)
 
-    def __new__(cls, value: str, other: str) -> Self:
-        """Take the value, and the one whose hash it shall have."""
-        twin = super().__new__(cls, value)
-        twin.other = other
-        return twin
-
-    def __eq__(self, other: object) -> bool:
-        return str.__eq__(self, other)
-
-    def __hash__(self) -> int:
-        return hash(self.other)
-
-
-async def test_the_hash_of_a_value_decides_nothing(door: Door) -> None:
-    """Whoever found a value with the hash of a remembered one would not be let in, nor keep its owner out."""
+    monkeypatch.setattr(authenticator, "hash", weak_hash, raising=False)
     alice, bob = await door.create("alice"), await door.create("bob")
     for _ in range(2):
         assert await door.knock(alice) == "alice"
         for stranger in ("no-such-value", f"{alice}x", alice[:-1], bob[:-6] + "000000"):
-            assert await door.knock(Twin(stranger, alice)) == INVALID
+            assert door.recall(stranger, None) is None
+            assert await door.knock(stranger) == INVALID
     for _ in range(2):
-        assert await door.knock(Twin(bob, alice)) == "bob"
-        assert await door.knock(alice) == "alice"
         assert await door.knock(bob) == "bob"
+        assert await door.knock(alice) == "alice"
+    assert {is_broken(text) for text in weak} == {True, False}
+
+
+async def test_the_proof_is_salted(door: Door, tmp_path: Path) -> None:
+    """Also where Python's hashes are the same in every process, what one knows a value by is nothing to another."""
+    value = await door.create("a")
+    await door.knock(value)
+    another = Door(CountingStore.open(tmp_path / "auth"))
+    await another.knock(value)
+    (one,), (other,) = (list(each.authenticator._cache.items()) for each in (door, another))
+    await another.store.close()
+    assert one[0] == other[0]
+    assert one[1].proof != other[1].proof
 
 
 async def test_values_that_are_too_long(door: Door) -> None:
@@ -278,7 +297,7 @@ async def test_values_that_are_too_long_are_not_digested(door: Door, character: 
     for length, digests in ((4_096, 1), (4_097, 1), (1_000_000, 1), (4_096, 2)):
         answer = await authenticator.authenticate(character * length, None, NOW_US)
         assert isinstance(answer, InvalidTokenError)
-        assert length == 4_096 or authenticator.recall(character * length, None, NOW_US) is None
+        assert authenticator.recall([f"Bearer {character * length}"], None, NOW_US) is None
         assert key.digests == digests
 
 
@@ -376,6 +395,41 @@ async def test_the_store_is_not_asked_while_a_token_is_busy(door: Door) -> None:
     assert door.store.finds == 1
 
 
+async def test_an_idle_time_on_the_short_way(door: Door) -> None:
+    """It is decided to the microsecond, and begins anew with every use, also with those that go the short way."""
+    value = await door.create("a", TokenDraft(ttl_seconds=10))
+    assert door.recall(value, None) is None
+    assert await door.knock(value) == "a"
+    ends_us = NOW_US + 11 * SECOND_US
+    for door.now_us in (NOW_US + 1, NOW_US + 9 * SECOND_US, ends_us - 1):
+        assert door.recall(value, None) is not None
+    door.now_us = ends_us - 1 + 11 * SECOND_US - 1  # the last use was a moment before the end
+    assert door.recall(value, None) is None
+    answer = await door.authenticator.authenticate(value, None, door.now_us)
+    assert isinstance(answer, Identity)
+    door.now_us += 11 * SECOND_US
+    assert await door.knock(value) == EXPIRED
+    assert door.store.finds == 2  # the second before it was refused
+
+
+async def test_an_idle_time_of_a_value_that_many_use(door: Door) -> None:
+    """It begins anew with a use from anywhere, without a look into the store."""
+    value = await door.create("a", TokenDraft(ttl_seconds=10))
+    for number in range(5):
+        assert await door.knock(value, f"10.0.0.{number}") == "a"
+        door.now_us += 9 * SECOND_US
+    assert door.store.finds == 1
+
+
+async def test_an_idle_time_and_an_expiry(door: Door) -> None:
+    """Whichever comes first ends it, and it does not begin before its time."""
+    draft = TokenDraft(ttl_seconds=10, valid_from_us=NOW_US + 5, expires_at_us=NOW_US + 8 * SECOND_US)
+    value = await door.create("a", draft)
+    for after_us, expected in ((4, INVALID), (5, "a"), (8 * SECOND_US - 1, "a"), (8 * SECOND_US, EXPIRED)):
+        door.now_us = NOW_US + after_us
+        assert await door.knock(value) == expected
+
+
 # -- allowlist ----------------------------------------------------------------------------------------------
 
 REQUIRED = "[Client IP is required for this token]"
@@ -408,6 +462,25 @@ async def test_allowlist(door: Door, address: str | None, expected: str) -> None
     assert await door.knock(value, "10.0.0.7") == "a"
     assert await door.knock(value, address) == expected
     assert await door.knock(value, "10.0.0.7") == "a"
+
+
+async def test_an_allowlist_on_the_short_way(door: Door) -> None:
+    """Who came last may come again; nobody else comes in on their account, and nobody's refusal keeps them out."""
+    value = await door.create("a", TokenDraft(allowlist=NetworkList.of(["10.0.0.0/8"])))
+    assert door.recall(value, "10.0.0.1") is None
+    assert await door.knock(value, "10.0.0.1") == "a"
+    for _ in range(2):
+        assert door.recall(value, "10.0.0.1") is not None
+        assert door.recall(value, "::ffff:10.0.0.1") is not None
+        for stranger in ("11.0.0.1", "::ffff:11.0.0.1", "", None):
+            assert door.recall(value, stranger) is None
+            assert (await door.knock(value, stranger)).startswith("[")
+    assert await door.knock(value, "10.0.0.2") == "a"
+    assert (door.recall(value, "10.0.0.1"), door.recall(value, "10.0.0.2") is None) == (None, False)
+    await door.edit("a", allowlist=NetworkList.of(["10.0.0.1"]))
+    assert door.recall(value, "10.0.0.2") is None
+    assert await door.knock(value, "10.0.0.2") == "[Token is not allowed for client IP 10.0.0.2]"
+    assert await door.knock(value, "10.0.0.1") == "a"
 
 
 @pytest.mark.parametrize("address", [None, "nonsense", "10.0.0.1"])
@@ -511,11 +584,42 @@ async def test_a_warm_value_takes_the_short_way(door: Door) -> None:
     await door.create("a")
     for value in ("short", "x" * 4_096):
         await door.choose("a", value)
-        assert door.authenticator.recall(value, "10.0.0.1", NOW_US) is None
+        assert door.recall(value, "10.0.0.1") is None
         assert await door.knock(value, "10.0.0.1") == "a"
-        for address, recalled in (("10.0.0.1", True), ("10.0.0.2", False), (None, False)):
-            identity = door.authenticator.recall(value, address, NOW_US)
-            assert (isinstance(identity, Identity) and identity.token.name == "a") is recalled
+        for peer, recalled in (
+            *(("10.0.0.1", True), ("10.0.0.2", False), (None, False)),
+            *(("::ffff:10.0.0.1", True), ("::ffff:10.0.0.2", False), ("", False)),
+        ):
+            identity = door.recall(value, peer)
+            assert (identity is not None and identity.token.name == "a") is recalled
+        assert door.recall(value, "10.0.0.1") is door.recall(value, "::ffff:10.0.0.1")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (),
+        ("Bearer {}", "Bearer {}"),
+        ("Bearer {}", ""),
+        *(
+            (line,)
+            for line in (
+                "{}",
+                "bearer {}",
+                "Bearer  {}",
+                "Bearer {} ",
+                " Bearer {}",
+                "Bearer\t{}",
+                "Basic {}",
+            )
+        ),
+    ],
+)
+async def test_anything_but_one_plain_line_takes_the_long_way(door: Door, lines: tuple[str, ...]) -> None:
+    """However warm the value is: what the lines mean is for somebody else to say."""
+    value = await door.create("a")
+    assert await door.knock(value) == "a"
+    assert door.authenticator.recall([line.format(value) for line in lines], None, NOW_US) is None
 
 
 async def test_the_cache_is_bounded(tmp_path: Path) -> None:
@@ -760,7 +864,7 @@ async def test_a_generation_that_went_away(door: Door, tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailableError):  # any change notices, a flush of usage too
         await door.create("u")
     assert await door.knock(value) == INVALID
-    assert door.authenticator.recall(value, None, door.now_us) is None
+    assert door.recall(value, None) is None
 
 
 @pytest.mark.parametrize(

@@ -273,6 +273,16 @@ def test_days_that_are_refused(variable: str, given: str) -> None:
     assert faults_of({variable: given}) == [f"{variable}={given!r}: must be a whole number from 1 to 36500"]
 
 
+def test_the_cache_size() -> None:
+    """65,536 values are remembered, unless a deployment says otherwise."""
+    assert Settings.from_environment({}).auth_cache_size == 65_536
+    for given in ("1", "100000000"):
+        assert Settings.from_environment({"RS_AUTH_CACHE_SIZE": given}).auth_cache_size == int(given)
+    for given in ("", "0", "-1", "100000001", "1.5", "64K"):
+        right = "must be a whole number from 1 to 100000000"
+        assert faults_of({"RS_AUTH_CACHE_SIZE": given}) == [f"RS_AUTH_CACHE_SIZE={given!r}: {right}"]
+
+
 @pytest.mark.parametrize("variable", ["RS_API_TOKEN", "RS_INIT_API_TOKEN"])
 def test_a_token_beside_disable_is_a_fault(variable: str) -> None:
     """Both together contradict each other."""

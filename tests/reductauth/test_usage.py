@@ -174,6 +174,34 @@ async def test_a_request_during_a_flush(store: Store) -> None:
     assert store.counters("a") == {TODAY: (2, 0, 0, 0)}
 
 
+@pytest.mark.parametrize("ends_early", [False, True])
+async def test_a_flush_of_many_values(
+    store: Store, monkeypatch: pytest.MonkeyPatch, ends_early: bool
+) -> None:
+    """It lets a change in between, whoever asks; one that is cut short loses nothing, and counts nothing twice."""
+    monkeypatch.setattr(reductauth.usage, "_BATCH", 3)
+    meter = UsageMeter(store)
+    names = [f"t{number}" for number in range(10)]
+    for number, caller in enumerate([await store.create(name) for name in names]):
+        meter.count(caller, UsageKind.READ, NOW_US + number)
+    store.changes = 0
+    flush = asyncio.create_task(meter.flush())
+    while store.changes == 0:
+        await asyncio.sleep(0)
+    await store.create("between")
+    assert not flush.done()
+    if ends_early:
+        flush.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await flush
+        await meter.flush()
+    else:
+        await flush
+        assert store.changes == 4 + 1
+    assert [store.counters(name) for name in names] == [{TODAY: (1, 0, 0, 0)}] * 10
+    assert meter.totals()[UsageKind.READ] == 10
+
+
 async def test_midnight(store: Store) -> None:
     """Requests count for the day, in UTC, on which they came, though they are flushed together."""
     meter = UsageMeter(store)
@@ -246,7 +274,7 @@ async def test_what_waits_stays_small(store: Store) -> None:
             meter.count(caller, UsageKind.DENIED, NOW_US + number)
             meter.count(caller, UsageKind.ADMIN, MIDNIGHT_US + number)
         await meter.flush()
-    assert len(meter._waiting) == 4
+    assert len(meter._closed) == 4
     store.is_out_of_order = False
     await meter.flush()
     for number, name in enumerate("ab"):

@@ -28,7 +28,7 @@ def throttles_never_refuse() -> None:
 @noticed_by(f"{THROTTLING}test_a_valid_value_passes_from_a_flooded_network")
 def throttles_refuse_valid_values() -> None:
     """Whoever fails often enough locks an owner out."""
-    refuse, recall = StoreGate.refuse, StoreGate.recall
+    refuse, start = StoreGate.refuse, StoreGate.__init__
     out: list[AuthenticationError] = []
 
     def remember(self: StoreGate, *arguments: Any) -> AuthenticationError:
@@ -37,11 +37,17 @@ def throttles_refuse_valid_values() -> None:
             out.append(refusal)
         return refusal
 
-    def lock_out(self: StoreGate, *arguments: Any) -> Any:
-        return out[-1] if out else recall(self, *arguments)
+    async def refused() -> AuthenticationError:
+        return out[-1]
+
+    def lock_out(self: StoreGate, *arguments: Any) -> None:
+        start(self, *arguments)
+        recall, identify = self.recall, self.identify
+        self.recall = lambda *request: None if out else recall(*request)
+        self.identify = lambda *request: refused() if out else identify(*request)  # type: ignore[method-assign]
 
     put(StoreGate, "refuse", remember)
-    put(StoreGate, "recall", lock_out)
+    put(StoreGate, "__init__", lock_out)
 
 
 @noticed_by(f"{THROTTLE}test_networks", f"{THROTTLING}test_behind_a_proxy")

@@ -75,6 +75,6 @@ def usage_is_lost() -> None:
 
     async def careless(self: UsageMeter) -> None:
         await flush(self)
-        self._waiting, self._tallies = [], {}
+        self._closed, self._tallies = [], {}
 
     put(UsageMeter, "flush", careless)

@@ -283,3 +283,16 @@ async def test_forwarded_says_nothing_unless_it_is_chosen(serve: Serve) -> None:
         value = str((await root.make("t", json.dumps(ALLOWED))).value)
         headers = [("Authorization", f"Bearer {value}"), ("Forwarded", "for=203.0.113.7")]
         assert (await get_me(root, headers)).status == 401
+
+
+async def test_a_warm_value_behind_a_proxy(serve: Serve) -> None:
+    """Each use is written down under the address of its own client, also after one by the proxy itself."""
+    async with serve(RS_TRUSTED_PROXIES="127.0.0.1") as root:
+        header = ("Authorization", f"Bearer {root.value}")
+        clients = (None, None, "203.0.113.7", "203.0.113.7", "198.51.100.1", None)
+        for number, client in enumerate(clients):
+            lines = [header] if client is None else [header, ("X-Forwarded-For", client)]
+            made = await root.client.post(f"/api/v1/tokens/t{number}", headers=CIMultiDict(lines), data=b"{}")
+            assert made.status == 200
+        books = await (await root("GET", "/api/v1/audit?action=create&sort=sequence")).json()
+        assert [entry["address"] for entry in books["entries"]] == [c or "127.0.0.1" for c in clients]

@@ -249,6 +249,18 @@ async def test_the_cache(root: Caller) -> None:
     assert moved(before, await scrape(root))["reductauth_cache_lookups_total/miss"] == 1
 
 
+async def test_a_small_cache(serve: Serve) -> None:
+    """No more values are remembered than the deployment says; the others are asked for, and let in, each time."""
+    async with serve(application(), RS_AUTH_CACHE_SIZE="2") as root:
+        readers = [await root.make(name) for name in "abc"]
+        before = await scrape(root)
+        for reader in readers * 2:
+            assert (await reader("GET", "/authenticated")).status == 200
+        after = await scrape(root)
+        assert moved(before, after)["reductauth_cache_lookups_total/miss"] >= 6
+        assert after["reductauth_cached_values"] == 2
+
+
 async def test_a_registry_that_cannot_keep_changes(root: Caller, tmp_path: Path) -> None:
     """It is said, and counted; what was remembered still passes."""
     before = await scrape(root)
