@@ -10,6 +10,7 @@ process.py    a process that is measured from outside
 client.py     a connection that sends one request after another
 watched.py    how long the event loop is held
 served.py     the applications that are put side by side
+load.py       clients in processes of their own
 line.py       an open connection to one, without a socket
 libraries.py  the peers: what others do, in its plainest form (from the extra `peers`)
 extras.py     what is said where an extra is missing
@@ -22,6 +23,8 @@ peers.py      the same decision by libraries of the field
 wire.py       one request through aiohttp without sockets, guarded against plain
 pieces.py     where the guard's time goes on that way
 http.py       the server's CPU for one request over a socket
+loops.py      the same with uvloop in place of asyncio's own loop
+workers.py    the example engine with one process and more
 lookup.py     what a value that is not remembered costs, piece by piece
 registry.py   changes, pages and lookups, over the disk's floor and as the registry grows
 reads_beside_changes.py  a guarded read while tokens are created

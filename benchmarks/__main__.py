@@ -23,6 +23,8 @@ _MODULES = (
     "startup",
     "listing",
     "storage",
+    "loops",
+    "workers",
 )
 
 

@@ -20,7 +20,7 @@ from benchmarks.process import Process, started
 from benchmarks.report import Report, Row, json_option
 from benchmarks.served import BUCKET, VARIANTS
 
-__all__ = ["main", "run", "short"]
+__all__ = ["Server", "main", "run", "short", "started"]
 
 _CONNECTIONS = 8
 _REQUESTS = 250
@@ -29,7 +29,7 @@ _REQUESTS = 250
 _END = b"x" * 100
 
 
-class _Server:
+class Server:
     """One application in a process of its own."""
 
     def __init__(self, process: Process) -> None:
@@ -46,7 +46,8 @@ class _Server:
         started, cpu_us = time.perf_counter(), self.cpu_us()
         await asyncio.gather(*(self._connection() for _ in range(_CONNECTIONS)))
         requests = _CONNECTIONS * _REQUESTS
-        return (self.cpu_us() - cpu_us) / requests, (time.perf_counter() - started) / requests * 1_000_000
+        taken_us = self.cpu_us() - cpu_us
+        return taken_us / requests, (time.perf_counter() - started) / requests * 1_000_000
 
     async def _connection(self) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
@@ -63,7 +64,7 @@ async def run(rounds: int) -> Report:
     """Measure all applications in turn, in random order."""
     async with contextlib.AsyncExitStack() as stack:
         servers = {
-            variant: _Server(await stack.enter_async_context(started("benchmarks.served", variant)))
+            variant: Server(await stack.enter_async_context(started("benchmarks.served", variant)))
             for variant in VARIANTS
         }
         samples: dict[str, list[tuple[float, float]]] = {variant: [] for variant in VARIANTS}

@@ -1,4 +1,4 @@
-"""Rounds in turn, quartiles and medians."""
+"""Rounds in turn, quartiles and medians, and what a process took of the processors."""
 
 from __future__ import annotations
 

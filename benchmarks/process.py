@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-__all__ = ["Process", "resident_bytes", "started"]
+__all__ = ["Process", "cpu_us_of", "resident_bytes", "started"]
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,7 @@ class Process:
 
     def cpu_us(self) -> float:
         """The CPU time that all threads of the process took so far."""
-        tasks = Path(f"/proc/{self.pid}/task").glob("*/schedstat")
-        return sum(int(task.read_text().split()[0]) for task in tasks) / 1_000
+        return cpu_us_of(self.pid)
 
     def forget_peak(self) -> None:
         """Let `resident_bytes(peak=True)` begin anew."""
@@ -34,6 +33,12 @@ class Process:
     def resident_bytes(self, *, peak: bool = False) -> int:
         """The memory that it has, or had at most."""
         return resident_bytes(self.pid, peak=peak)
+
+
+def cpu_us_of(pid: int) -> float:
+    """The CPU time that all threads of a process took so far."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(task.read_text().split()[0]) for task in tasks) / 1_000
 
 
 def resident_bytes(pid: int, *, peak: bool = False) -> int:

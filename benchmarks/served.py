@@ -1,6 +1,7 @@
 """The applications that benchmarks put side by side: plain, guarded, with the floor as a decorator.
 
-`python -m benchmarks.served VARIANT` serves one of them on a port of its own, for `benchmarks.http`.
+`python -m benchmarks.served VARIANT` serves one of them on a port of its own, for `benchmarks.http` and
+`benchmarks.loops`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import orjson
 from aiohttp import web
 
 import reductauth.web
+from benchmarks.extras import from_extra
 from benchmarks.floor import Floor
 from reductauth.actor import Actor
 from reductauth.clock import Clock
@@ -30,6 +32,7 @@ from reductauth.web import AUTH, read_bucket, requires
 
 __all__ = [
     "BUCKET",
+    "LOOPS",
     "NO_END",
     "VARIANTS",
     "Served",
@@ -45,6 +48,7 @@ __all__ = [
 
 BUCKET = "weather"
 VARIANTS = ("plain", "guarded", "the floor as a decorator")
+LOOPS = ("asyncio", "uvloop")
 NO_END = 1_000_000
 """Failures in a minute that no benchmark gets to, so that each is weighed and answered 401."""
 
@@ -151,9 +155,15 @@ async def _serve(variant: str) -> None:
 
 @click.command()
 @click.argument("variant", type=click.Choice(VARIANTS))
-def main(variant: str) -> None:
+@click.option("--loop", type=click.Choice(LOOPS), default="asyncio", show_default=True)
+def main(variant: str, loop: str) -> None:
     """Serve one application until the process is ended."""
-    asyncio.run(_serve(variant))
+    new_loop = asyncio.new_event_loop
+    if loop == "uvloop":
+        with from_extra("peers"):
+            from uvloop import new_event_loop as new_loop  # noqa: PLC0415 - it needs an extra
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(_serve(variant))
 
 
 if __name__ == "__main__":

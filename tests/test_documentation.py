@@ -17,6 +17,7 @@ from aiohttp import web
 from prometheus_client import generate_latest
 from yarl import URL
 
+from examples.workers.__main__ import main as workers
 from reductauth.bootstrap import SECRET_VARIABLES, Bootstrap
 from reductauth.configuration import Configuration, Group
 from reductauth.testing import ServeGuarded
@@ -151,6 +152,17 @@ def test_the_command_line(tmp_path: Path) -> None:
     with serving(tmp_path, {"RS_API_TOKEN": VALUE}) as server:
         expected, real = run_console(over_http + on_folder, server, tmp_path)
         assert [steady(line) for line in real] == [steady(line) for line in expected]
+
+
+def test_the_command_of_several_processes() -> None:
+    """It is one that the example takes, and starts as many as it says; `tests/examples` runs it."""
+    (command,) = [text.split() for text in blocks("sh") if "examples.workers" in text]
+    assert command[:4] == [f"RS_API_TOKEN={VALUE}", "python", "-m", "examples.workers"]
+    assert workers.make_context("workers", command[4:]).params == {
+        "workers": 4,
+        "host": "127.0.0.1",
+        "port": 8383,
+    }
 
 
 def test_the_test_command() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import socket
 import sys
 from collections.abc import Mapping
 from ssl import SSLContext
@@ -145,21 +146,27 @@ def run(
     *,
     host: str = _DEFAULT_HOST,
     port: int = _DEFAULT_PORT,
+    sock: socket.socket | None = None,
     ssl_context: SSLContext | None = None,
 ) -> None:
     """Serve an application until SIGTERM or SIGINT; requests in flight have `STOP_SECONDS` to finish.
 
+    `sock`, a bound socket, takes the place of `host` and `port`: for a socket that another process holds and hands
+    to this one, perhaps to several. It is closed in this process when the server stops.
+
     Ends the process with status 1 and one line per fault when the application refuses to start.
     """
     try:
-        asyncio.run(_serve(app, host, port, ssl_context))
+        asyncio.run(_serve(app, host, port, sock, ssl_context))
     except ConfigurationError as error:
         for fault in error.faults:
             _logger.critical("can't start: %s", fault)
         sys.exit(1)
 
 
-async def _serve(app: web.Application, host: str, port: int, ssl_context: SSLContext | None) -> None:
+async def _serve(
+    app: web.Application, host: str, port: int, sock: socket.socket | None, ssl_context: SSLContext | None
+) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -167,13 +174,17 @@ async def _serve(app: web.Application, host: str, port: int, ssl_context: SSLCon
     runner = GuardedRunner(app, shutdown_timeout=STOP_SECONDS)
     try:
         await runner.setup()
-        site = web.TCPSite(runner, host, port, ssl_context=ssl_context)
         try:
-            await site.start()
+            if sock is None:
+                await web.TCPSite(runner, host, port, ssl_context=ssl_context).start()
+            else:
+                await web.SockSite(runner, sock, ssl_context=ssl_context).start()
         except OSError as error:
-            raise ConfigurationError([f"can't listen on {host}:{port} ({error.strerror})"]) from None
+            where = f"{host}:{port}" if sock is None else f"the given socket {sock}"
+            raise ConfigurationError([f"can't listen on {where} ({error.strerror})"]) from None
         for address in runner.addresses:
-            _logger.info("listening address=%s port=%d tls=%s", *address[:2], "on" if ssl_context else "off")
+            where = f"{address[0]} port={address[1]}" if isinstance(address, tuple) else address
+            _logger.info("listening address=%s tls=%s", where, "on" if ssl_context else "off")
         await stop.wait()
         _logger.info("stopping")
     finally:

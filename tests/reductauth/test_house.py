@@ -157,7 +157,7 @@ def files_of(package: str) -> dict[str, Path]:
     return found
 
 
-OURS = {**files_of("reductauth"), **files_of("storage_demo")}
+OURS = {**files_of("reductauth"), **files_of("storage_demo"), **files_of("examples")}
 
 
 def imports_of(source: str, module: str = "", *, is_package: bool = False) -> Iterator[str]:
@@ -271,6 +271,14 @@ def test_no_imports_go_in_circles() -> None:
 def test_the_module_knows_nothing_of_the_demo(module: str) -> None:
     """Whoever embeds the module does not get the demo with it."""
     assert [name for name in imports_of_file(module) if is_of(name, "storage_demo")] == []
+
+
+@pytest.mark.parametrize("module", files_of("examples"))
+def test_examples_show_what_the_readme_promises(module: str) -> None:
+    """What people copy uses the module's public names alone, and nothing of the demo."""
+    foreign = ("reductauth", "storage_demo", "tests", "benchmarks")
+    used = {name for name in imports_of_file(module) if any(is_of(name, other) for other in foreign)}
+    assert sorted(used - {"reductauth", "reductauth.web", "reductauth.settings"}) == []
 
 
 @pytest.mark.parametrize("module", ENGINE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 from yarl import URL
 
-from tests.servers import ServerProcess, clean_environment, serving
+from tests.servers import ServerProcess, clean_environment, serving, start_refused
 
 CANARY = "canary-value-0123456789-abcdefghijklmnop"
 
@@ -147,3 +148,52 @@ def test_a_port_that_is_taken(engine: ServerProcess, tmp_path: Path) -> None:
     )
     assert refused.returncode == 1
     assert f"can't start: can't listen on 127.0.0.1:{port}" in refused.stderr.decode()
+
+
+HANDED = ENGINE.replace('host="127.0.0.1", port=int(os.environ["PORT"])', "sock=handed")
+
+
+def test_a_socket_that_was_handed_over(tmp_path: Path) -> None:
+    """`run` serves it, of whatever kind it is, and the log says where."""
+    (tmp_path / "engine.py").write_text(
+        "import socket\n"
+        "handed = socket.socket(socket.AF_UNIX)\n"
+        "handed.bind('engine.socket')\n"
+        "handed.listen()\n"
+        "print(flush=True)\n" + HANDED
+    )
+    process = subprocess.Popen(
+        [sys.executable, "engine.py"],
+        cwd=tmp_path,
+        env=clean_environment(RS_API_TOKEN=CANARY),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(20)
+        connection.connect(str(tmp_path / "engine.socket"))
+        connection.sendall(b"GET /api/v1/me HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 401 ")
+    process.send_signal(signal.SIGTERM)
+    _, log = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert "listening address=engine.socket tls=off" in log
+
+
+def test_a_socket_that_cannot_listen(tmp_path: Path) -> None:
+    """The message says which it was; the process ends with status 1."""
+    (tmp_path / "engine.py").write_text(
+        "import socket\n"
+        "handed, other = socket.socket(), socket.socket()\n"
+        "for one in (handed, other):\n"
+        "    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n"
+        "handed.bind(('127.0.0.1', 0))\n"
+        "other.bind(handed.getsockname())\n"
+        "other.listen()\n" + HANDED
+    )
+    log = start_refused(tmp_path, {"RS_API_TOKEN": CANARY}, ("engine.py",))
+    assert re.search(r"can't start: can't listen on the given socket .*\(Address already in use\)", log)
+    assert "Traceback" not in log

@@ -1,0 +1,1 @@
+"""Small engines to copy from."""

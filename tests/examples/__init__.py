@@ -1,0 +1,1 @@
+"""Tests of the examples: each runs as its README command starts it."""
