@@ -28,6 +28,7 @@ workers.py    the example engine with one process and more
 lookup.py     what a value that is not remembered costs, piece by piece
 registry.py   changes, pages and lookups, over the disk's floor and as the registry grows
 reads_beside_changes.py  a guarded read while tokens are created
+usage.py      what writing counters down costs when many values are in use
 startup.py    start-up and memory as the registry grows
 listing.py    all tokens as JSON, over HTTP too, and how long lists hold the event loop
 storage.py    the guard's share of storing and reading records

@@ -20,6 +20,7 @@ _MODULES = (
     "http",
     "registry",
     "reads_beside_changes",
+    "usage",
     "startup",
     "listing",
     "storage",
