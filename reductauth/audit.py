@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import orjson
+
 from reductauth.query import DEFAULT_LIMIT
 from reductauth.times import rfc3339
 from reductauth.token import Token
@@ -45,6 +47,8 @@ class AuditAction(StrEnum):
     """Values whose period of grace was over were forgotten."""
     CARRY_OVER = "carry_over"
     """A token as it is, written down again because its last entry is about to be removed for its age."""
+    IMPORT = "import"
+    """A token was brought in from a file, with what its line says."""
     RESTORE = "restore"
     DENIED = "denied"
     """A token without full access asked for what needs it; one entry for a minute."""
@@ -86,22 +90,23 @@ class AuditQuery:
 
 def change_of(before: Token | None, after: Token | None) -> Detail:
     """Tell what changed, by the names that the API has for it; None where there was, or is, no token."""
-    old = {} if before is None else _told(before)
-    new = {} if after is None else _told(after)
-    changed = [
-        name for name in old | new if old.get(name) != new.get(name) or before is None or after is None
-    ]
-    detail: Detail = {}
-    if before is not None:
-        detail["before"] = {name: old[name] for name in changed}
-    if after is not None:
-        detail["after"] = {name: new[name] for name in changed}
-    return detail
+    if before is None or after is None:
+        told = (("before", before), ("after", after))
+        return {when: _told(token) for when, token in told if token is not None}
+    old, new = _told(before), _told(after)
+    changed = [name for name in old if old[name] != new[name]]
+    return {"before": {name: old[name] for name in changed}, "after": {name: new[name] for name in changed}}
 
 
 def detail_text(detail: Detail | None) -> str | None:
     """Write a detail down: ASCII, so that no line end of any script can be in it."""
-    return None if detail is None else json.dumps(detail, separators=(",", ":"))
+    if detail is None:
+        return None
+    try:
+        text = orjson.dumps(detail)
+    except TypeError:  # half a character, as an environment may hold
+        return json.dumps(detail, separators=(",", ":"))
+    return text.decode() if text.isascii() else json.dumps(detail, separators=(",", ":"))
 
 
 def _told(token: Token) -> Detail:

@@ -10,6 +10,7 @@ from reductauth.cli.copies import backup_registry, restore_registry, verify
 from reductauth.cli.digest import digest
 from reductauth.cli.looking import check_token, list_tokens, show_token, show_usage
 from reductauth.cli.routes import routes
+from reductauth.cli.transfer import export_tokens, import_tokens
 
 __all__ = ["main"]
 
@@ -49,6 +50,8 @@ for _command in (
     verify,
     backup_registry,
     restore_registry,
+    export_tokens,
+    import_tokens,
     routes,
     digest,
 ):

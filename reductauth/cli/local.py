@@ -40,7 +40,7 @@ from reductauth.web.schema import (
     usage_view,
 )
 
-__all__ = ["local_admin"]
+__all__ = ["local_admin", "local_store"]
 
 _CAP = "token_max_lifetime_seconds"
 
@@ -48,6 +48,16 @@ _CAP = "token_max_lifetime_seconds"
 @contextlib.asynccontextmanager
 async def local_admin(configuration: Configuration, data_path: Path | None) -> AsyncIterator[TokenAdmin]:
     """Open the registry of a data folder, found as the server finds it. Makes nothing where there is none."""
+    async with local_store(configuration, data_path) as (store, cap_seconds):
+        clock = system_clock()
+        yield _LocalAdmin(TokenRegistry(store, store.key, clock, max_lifetime_seconds=cap_seconds), clock)
+
+
+@contextlib.asynccontextmanager
+async def local_store(
+    configuration: Configuration, data_path: Path | None
+) -> AsyncIterator[tuple[SqliteStore, int | None]]:
+    """Open the store below, with the cap on the lifetime of tokens in seconds; what it refuses is a `CommandError`."""
     try:
         settings = folder_settings(configuration, data_path, _CAP)
         key = read_key(configuration)
@@ -58,9 +68,7 @@ async def local_admin(configuration: Configuration, data_path: Path | None) -> A
     except ConfigurationError as error:
         raise UnreachableError(str(error)) from None
     try:
-        clock = system_clock()
-        cap_seconds = settings.token_max_lifetime_seconds
-        yield _LocalAdmin(TokenRegistry(store, store.key, clock, max_lifetime_seconds=cap_seconds), clock)
+        yield store, settings.token_max_lifetime_seconds
     except AuthError as error:
         raise refusal(*refusal_of(error)) from None
     finally:
