@@ -65,7 +65,7 @@ class Taken:
     present: int = 0
     """Those that were here already."""
     administrators: int = 0
-    """Those of the imported that have full access."""
+    """Those of the imported that have full access and are not revoked."""
     refusals: list[Refusal] = field(default_factory=list)
 
 
@@ -137,7 +137,7 @@ class Intake:
             ids[token.token_id] = token.name
             digests.update((digest.digest, token.name) for digest in arrival.record.digests)
             records.append(arrival.record)
-            taken.administrators += token.permissions.full_access
+            taken.administrators += token.permissions.full_access and token.revoked_at_us is None
         if records:
             transaction.add_records(now_us, self._actor, AuditAction.IMPORT, records)
         taken.imported += len(records)
@@ -156,12 +156,8 @@ class Intake:
         if token.name in self._lines:
             return f"name: is that of line {self._lines[token.name]} too"
         if present is not None:
-            if present.token.fault is not None:
-                return f"name: a token that is here has it, and {present.token.fault}"
-            differing = _differences(arrival, present, now_us)
-            if differing:
-                return f"name: a token that is here has it, and differs in {', '.join(differing)}"
-            return None
+            found = present.token.fault or _differing(arrival, present, now_us)
+            return found and f"name: a token that is here has it; {found}"
         if token.token_id in ids:
             return f"id: {self._holder(ids[token.token_id])} has it"
         for digest in arrival.record.digests:
@@ -174,8 +170,8 @@ class Intake:
         return f"token '{name}'" if line is None else f"token '{name}' of line {line}"
 
 
-def _differences(arrival: Arrival, present: TokenRecord, now_us: int) -> list[str]:
-    """Name the fields in which a token that is here is not what is wanted. Its use counts for nothing."""
+def _differing(arrival: Arrival, present: TokenRecord, now_us: int) -> str | None:
+    """Say in what a token that is here is not as it is wanted, or None. Its use counts for nothing."""
     names = list(_COMPARED)
     if arrival.has_id:
         names.append("token_id")
@@ -184,7 +180,8 @@ def _differences(arrival: Arrival, present: TokenRecord, now_us: int) -> list[st
     differing = [name for name in names if getattr(arrival.token, name) != getattr(present.token, name)]
     if _live(arrival.record.digests, now_us) != _live(present.digests, now_us):
         differing.append("secrets")
-    return [_FIELDS.get(name, name.removesuffix("_us")) for name in differing]
+    fields = ", ".join(_FIELDS.get(name, name.removesuffix("_us")) for name in differing)
+    return f"it differs in {fields}" if fields else None
 
 
 _FIELDS = {"token_id": "id", "ttl_seconds": "ttl", "allowlist": "ip_allowlist"}

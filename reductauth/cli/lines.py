@@ -9,7 +9,7 @@ import re
 import uuid
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Any
 
 import orjson
 from pydantic import Field
@@ -52,7 +52,7 @@ class _LineBody(NestedBody):
     revoked_at: Time = None
     last_access: Time = None
     value: str | None = None
-    secrets: Annotated[list[_SecretBody], Field(max_length=_MAX_SECRETS)] = []
+    secrets: list[_SecretBody] = Field(default_factory=list, max_length=_MAX_SECRETS)
 
     def granted(self) -> Permissions:
         """As in a body; but both may be given, if they say the same."""

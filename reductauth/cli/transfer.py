@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import stat
 import sys
@@ -34,7 +35,7 @@ from reductauth.configuration import Configuration
 from reductauth.errors import StoreUnavailableError
 from reductauth.housekeeping import PAUSE_SECONDS
 from reductauth.query import TokenQuery
-from reductauth.sqlite import SqliteStore
+from reductauth.sqlite import LOADING, SqliteStore
 from reductauth.store import Snapshot, Transaction
 from reductauth.transfer import Arrival, Intake, Refusal, Taken
 
@@ -106,6 +107,8 @@ def import_tokens(
         try:
             configuration = Configuration.read(os.environ, config_file)
             interrupted = asyncio.run(_bring_in(source, configuration, data_path, outcome))
+        except KeyboardInterrupt:  # the second, while nothing came from a pipe
+            interrupted = True
         except CommandError:
             if outcome.last_line:
                 _tell(outcome)
@@ -124,7 +127,7 @@ async def _bring_in(
     """Take the whole file; return whether somebody interrupted it."""
     os.nice(_NICENESS)  # who serves comes first
     try:
-        async with local_store(configuration, data_path) as (store, cap_seconds):
+        async with local_store(configuration, data_path, LOADING) as (store, cap_seconds):
             clock = system_clock()
             reader = LineReader(store.key, clock, cap_seconds)
             with progress("importing", _length_of(source)) as advance:
@@ -215,7 +218,7 @@ def _length_of(source: BinaryIO) -> int | None:
 
 
 def _tell(outcome: _Outcome) -> None:
-    for refusal in outcome.told:
+    for refusal in sorted(outcome.told, key=lambda refusal: refusal.line):
         say(str(refusal))
     if outcome.refused > len(outcome.told):
         say(f"and {outcome.refused - len(outcome.told):,} more")
@@ -231,7 +234,7 @@ def _tell(outcome: _Outcome) -> None:
 @data_option
 @config_option
 def export_tokens(*, target: Path, data_path: Path | None, config_file: Path | None) -> None:
-    """Write the tokens of a data folder's registry into FILE, while servers run on it: a line of JSON for each, by name.
+    """Write the tokens of a data folder's registry into FILE, while servers run on it: a line of JSON for each.
 
     Nothing but digests of values is in it, made with the registry's key: `import` takes them where that key is. FILE
     must be new, and only its owner may read it; it is standard output without it, or if it is -. Tokens that the
@@ -311,7 +314,7 @@ def _written(target: Path) -> Iterator[BinaryIO]:
         return
     try:
         if os.path.lexists(target):
-            raise FileExistsError(0, "there is one already; name a new file")  # noqa: TRY301 - as link would
+            raise FileExistsError(errno.EEXIST, "there is one already; name a new file")
         descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
         try:
             with os.fdopen(descriptor, "wb") as output:
@@ -320,7 +323,7 @@ def _written(target: Path) -> Iterator[BinaryIO]:
                 os.fsync(descriptor)
             os.link(name, target)  # not a renaming, which would take the place of what was made meanwhile
         finally:
-            os.unlink(name)
+            Path(name).unlink()
     except OSError as error:
         raise UnreachableError(f"{target}: can't be written ({error.strerror})") from None
 
