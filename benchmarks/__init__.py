@@ -10,6 +10,7 @@ authorize.py  one decision in process, against the floor
 wire.py       one request through aiohttp without sockets, guarded against plain
 http.py       the server's CPU for one request over a socket
 listing.py    how long listing tokens keeps the event loop from anything else
+transfer.py   importing and exporting tokens while a server serves from the same folder
 timing.py     whether the time of a refusal tells how close a guess is
 
 A module that measures has `run`, which returns a report; `short`, a run for the smoke test; and a command of its own.

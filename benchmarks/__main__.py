@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from benchmarks import authorize, http, wire
+from benchmarks import authorize, http, transfer, wire
 from benchmarks.floor import floor_code
 from benchmarks.report import json_option
 
-_MODULES = (authorize, wire, http)
+_MODULES = (authorize, wire, http, transfer)
 
 
 @click.command()

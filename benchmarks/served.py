@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import click
@@ -38,10 +39,11 @@ _PATH = "/api/v1/b/{bucket}/{entry}"
 
 @dataclass(frozen=True)
 class Served:
-    """A running application, and a value that may read `BUCKET`."""
+    """A running application, a value that may read `BUCKET`, and the data folder."""
 
     runner: web.AppRunner
     value: str
+    folder: Path
 
 
 async def handler(request: web.Request) -> web.Response:  # noqa: ARG001 - aiohttp hands it over
@@ -88,7 +90,7 @@ async def serving(variant: str, failures_per_minute: int = NO_END) -> AsyncItera
             if variant == "guarded":
                 draft = TokenDraft(permissions=Permissions.of(read=[BUCKET]))
                 value = (await app[AUTH].registry.create(Actor.environment(), "reader", draft)).value
-            yield Served(runner, value)
+            yield Served(runner, value, Path(folder))
         finally:
             await runner.cleanup()
 
@@ -98,7 +100,8 @@ async def _serve(variant: str) -> None:
         site = web.TCPSite(served.runner, "127.0.0.1", 0)
         await site.start()
         address = served.runner.addresses[0]
-        click.echo(orjson.dumps({"port": address[1], "value": served.value}).decode())
+        told = {"port": address[1], "value": served.value, "folder": str(served.folder)}
+        click.echo(orjson.dumps(told).decode())
         await asyncio.Event().wait()
 
 

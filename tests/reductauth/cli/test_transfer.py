@@ -12,9 +12,10 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any
 from urllib.request import Request, urlopen
 
@@ -61,9 +62,11 @@ def registry(tmp_path: Path, seeded: Path) -> Path:
     return tmp_path
 
 
-def run(folder: Path, *arguments: str, status: int = 0, **variables: str) -> tuple[list[str], list[str]]:
+def run(
+    folder: Path, *arguments: str, status: int = 0, environ: Mapping[str, str] = MappingProxyType({})
+) -> tuple[list[str], list[str]]:
     """Run a command here; return the lines of both its outputs. It ends as it should."""
-    done = reductauth_here(folder, *arguments, **{**ENVIRON, **variables})
+    done = reductauth_here(folder, *arguments, **{**ENVIRON, **environ})
     assert done.returncode == status, (done.stdout, done.stderr)
     return done.stdout.splitlines(), done.stderr.splitlines()
 
@@ -134,14 +137,14 @@ def test_there_and_back(tmp_path: Path) -> None:
             "gone": ["--full-access"],
             "turned": [],
         }.items():
-            values[name] = run(old, "create", name, *options, **environ)[0][0]
-        run(old, "revoke", "gone", **environ)
-        turned = run(old, "rotate", "turned", "--grace", "3600", **environ)[0][0]
+            values[name] = run(old, "create", name, *options, environ=environ)[0][0]
+        run(old, "revoke", "gone", environ=environ)
+        turned = run(old, "rotate", "turned", "--grace", "3600", environ=environ)[0][0]
         assert status_of(server.url, values["rich"]) == 200
         file = str(old / "tokens.jsonl")
         assert run(old, "export", file) == ([], ["5 exported, 1 left out that the configuration declares"])
-    assert stat.S_IMODE(os.stat(file).st_mode) == 0o600
-    assert os.listdir(old).count("tokens.jsonl") == 1
+    assert stat.S_IMODE(Path(file).stat().st_mode) == 0o600
+    assert sorted(path.suffix for path in old.iterdir()) == ["", ".jsonl", ".log"]
     lines = [json.loads(one) for one in Path(file).read_bytes().splitlines()]
     assert [one["name"] for one in lines] == ["gone", "off", "plain", "rich", "turned"]
     assert [len(one["secrets"]) for one in lines] == [0, 1, 1, 1, 2]
@@ -274,7 +277,7 @@ def test_lines_that_are_wrong(registry: Path) -> None:
 
 
 def test_duplicates(registry: Path) -> None:
-    """A name, an id or a value that another token has, here or in the file, is told with both; the first line counts."""
+    """A name, an id or a value that another token has, here or in the file, is told with both; the first counts."""
     run(registry, "import", written(registry, line("old", id=f"{ID}0")))
     file = written(
         registry,
@@ -316,7 +319,7 @@ def test_ended_tokens_and_the_cap(registry: Path) -> None:
         line("scheduled", value=None, revoked_at="2020-01-01T00:00:00Z", valid_from="2030-01-01T00:00:00Z"),
     )
     capped = {"RS_TOKEN_MAX_LIFETIME_SECONDS": "3600"}
-    out, told = run(registry, "import", file, status=1, **capped)
+    out, told = run(registry, "import", file, status=1, environ=capped)
     assert out == ["3 imported, 0 already there, 2 refused"]
     assert [one.split(": ")[2] for one in told] == ["Token can be valid for at most 3600 seconds"] * 2
     shown = {name: json.loads(run(registry, "show", name, "--json")[0][0]) for name in ("ended", "revoked")}
@@ -386,8 +389,8 @@ def test_files_in_the_way(registry: Path) -> None:
     _, (told,) = run(registry, "export", str(registry / "none" / "x"), status=4)
     assert "No such file or directory" in told
     run(registry, "import", str(registry / "none"), status=2)
-    run(registry, "export", status=4, RS_DATA_PATH=str(registry / "elsewhere"))
-    run(registry, "import", str(file), status=4, RS_DATA_PATH=str(registry / "elsewhere"))
+    run(registry, "export", "--data", str(registry / "elsewhere"), status=4)
+    run(registry, "import", str(file), "--data", str(registry / "elsewhere"), status=4)
     assert sorted(path.name for path in registry.iterdir()) == ["data", "there"]
 
 
@@ -444,7 +447,7 @@ def wait_for(folder: Path, count: int) -> None:
 
 
 def test_killed_and_begun_again(registry: Path) -> None:
-    """Killed between its batches and inside of one, an import leaves whole batches, and goes on when it is run again."""
+    """Killed between its batches and inside of one, an import leaves whole batches, and goes on when run again."""
     lines = many(BATCH + 500)
     file = written(registry, *lines)
     with importing(registry) as (process, pipe):
@@ -493,9 +496,9 @@ def test_beside_a_server(tmp_path: Path) -> None:
         assert status_of(server.url, "v7") == 200
         pipe.write(b"".join(lines[BATCH:]))
         pipe.close()
-        made = [run(tmp_path, "create", f"own-{n}", **remote(server.url))[0][0] for n in range(5)]
+        made = [run(tmp_path, "create", f"own-{n}", environ=remote(server.url))[0][0] for n in range(5)]
         assert [status_of(server.url, value) for value in made] == [200] * 5
-        run(tmp_path, "revoke", "t000007", **remote(server.url))
+        run(tmp_path, "revoke", "t000007", environ=remote(server.url))
         assert status_of(server.url, "v7") == 401
         assert process.wait(60) == 0
         assert status_of(server.url, f"v{len(lines) - 1}") == 200
