@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import statistics
 import sys
 import tempfile
@@ -73,6 +74,7 @@ class _Server:
             *(sys.executable, "-m", "reductauth", name, str(file), "--data", str(self.folder)),
             stdout=DEVNULL,
             stderr=DEVNULL,
+            env={name: value for name, value in os.environ.items() if not name.startswith("RS_")},
         )
         if await process.wait() != 0:
             raise AssertionError(f"{name} failed")

@@ -28,7 +28,7 @@ def main() -> None:
     Exit status:
       0    done; check: allowed; verify: whole
       1    refused, such as a token that does not exist; check: denied;
-           verify: a fault was found
+           verify: a fault was found; import: a line was not taken
       2    the command line or the environment is wrong
       3    not allowed (401, 403, 429)
       4    the server or the registry can't be reached, or can't keep the change
