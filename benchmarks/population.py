@@ -55,6 +55,7 @@ async def _built(path: Path, count: int) -> list[tuple[str, str]]:
         for start in range(0, count, _BATCH):
             made = range(start, min(count, start + _BATCH))
             await store.change(partial(_add, key=store.key, numbers=made, grants=grants))
+            await store.fold_log()
     finally:
         gc.enable()
         await store.close()

@@ -115,6 +115,9 @@ class LineReader:
             token = replace(token.revoked(body.revoked_at), updated_at_us=now_us)
         record = TokenRecord(token, self._digests(body, created_at_us))
         check_arrival(record, self.max_lifetime_seconds, now_us)
+        live = tuple(digest for digest in record.digests if digest.is_live(now_us))
+        if len(live) < len(record.digests):  # a period of grace that is over
+            record = TokenRecord(token, live)
         return Arrival(number, record, body.id is not None, body.created_at is not None)
 
     def _digests(self, body: _LineBody, created_at_us: int) -> tuple[SecretDigest, ...]:

@@ -158,9 +158,12 @@ async def _take_all(
 ) -> None:
     intake = Intake(Actor.environment())
     released = 0.0
+    folding = asyncio.ensure_future(_fold_log(store))
     for batch in batches:
+        await asyncio.sleep(0)  # where a file of nothing but refusals is interrupted
         waiting = batch
         while waiting:
+            await folding
             await asyncio.sleep(max(0.0, released + PAUSE_SECONDS - time.monotonic()))
             change = asyncio.ensure_future(store.change(partial(_step, intake, waiting, clock)))
             try:
@@ -174,6 +177,15 @@ async def _take_all(
             outcome.add(taken)
             outcome.last_line = waiting[taken.done - 1].line
             waiting = waiting[taken.done :]
+            folding = asyncio.ensure_future(_fold_log(store))
+            await asyncio.sleep(0)  # it begins, and goes on while the next batch is read
+    await folding
+
+
+async def _fold_log(store: SqliteStore) -> None:
+    """Keep the log short; should that fail, a change will tell."""
+    with contextlib.suppress(StoreUnavailableError):
+        await store.fold_log()
 
 
 def _step(intake: Intake, arrivals: list[Arrival], clock: Clock, transaction: Transaction) -> Taken:

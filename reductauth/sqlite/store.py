@@ -30,7 +30,10 @@ _BUSY_TIMEOUT_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """How much of the registry is held in memory, and from which length on its log is folded into it."""
+    """How much of the registry is held in memory for changes.
+
+    `log_pages` is the length of its log from which on a change folds it into the registry; 0 leaves that to `fold_log`.
+    """
 
     cache_bytes: int
     log_pages: int
@@ -38,7 +41,7 @@ class Tuning:
 
 SERVING = Tuning(cache_bytes=2_048_000, log_pages=1_000)
 """For changes of a few tokens each: what SQLite does by itself."""
-LOADING = Tuning(cache_bytes=256 * 1024 * 1024, log_pages=16_000)
+LOADING = Tuning(cache_bytes=256 * 1024 * 1024, log_pages=0)
 """For changes of thousands of tokens. Each changes pages all over the registry, most of them again and again."""
 
 
@@ -170,6 +173,19 @@ class SqliteStore:
     async def change(self, work: Callable[[Transaction], T]) -> T:
         """See `TokenStore.change`. A caller that is cancelled does not undo its change."""
         return await asyncio.wrap_future(self._writer.submit(work))
+
+    async def fold_log(self) -> None:
+        """Write what the log holds into the registry itself, off the event loop. Changes can be made meanwhile."""
+        loop = asyncio.get_running_loop()
+        if self._is_closed:
+            raise StoreUnavailableError
+        await loop.run_in_executor(self._read_thread, self._fold_log)
+
+    def _fold_log(self) -> None:
+        try:
+            self._reads.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        except sqlite3.Error as error:
+            raise StoreUnavailableError from error
 
     def is_writable(self) -> bool:
         """See `TokenStore.is_writable`."""
