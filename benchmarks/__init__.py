@@ -32,6 +32,7 @@ usage.py      what writing counters down costs when many values are in use
 startup.py    start-up and memory as the registry grows
 listing.py    all tokens as JSON, over HTTP too, and how long lists hold the event loop
 storage.py    the guard's share of storing and reading records
+transfer.py   importing and exporting tokens while a server serves from the same folder
 timing.py     whether the time of a refusal tells how close a guess is
 
 plots.py      plots of what was measured

@@ -26,6 +26,7 @@ _MODULES = (
     "storage",
     "loops",
     "workers",
+    "transfer",
 )
 
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from reductauth.actor import Actor
+from reductauth.audit import AuditAction
 from reductauth.changes import new_token
 from reductauth.clock import Clock, system_clock
 from reductauth.draft import TokenDraft
+from reductauth.key import RegistryKey
 from reductauth.permissions import Permissions
-from reductauth.sqlite import SqliteStore
-from reductauth.sqlite.rows import values_of
-from reductauth.sqlite.seal import SEALED_COLUMNS, Sealer
-from reductauth.sqlite.transaction import SqliteTransaction
+from reductauth.sqlite import LOADING, SqliteStore
+from reductauth.store import SecretDigest, TokenRecord, Transaction
 from reductauth.value import mint
 
 __all__ = ["Grants", "Population", "clock_after_expiry", "populate", "populated"]
@@ -26,7 +28,6 @@ Grants = list[tuple[str, str]]
 
 _BATCH = 250_000
 """Tokens in a commit: digests are random, so even a small one writes nearly all pages of their index."""
-_ALL_PAGES = "PRAGMA cache_size = -1000000"
 _LIFETIME_US = 365 * 86_400 * 1_000_000
 
 
@@ -54,15 +55,18 @@ async def populated(count: int) -> AsyncIterator[Population]:
 
 async def populate(auth_folder: Path, count: int) -> Grants:
     """Make a registry as `populated` does, in a folder that an application may then open."""
-    store = SqliteStore.open(auth_folder)
+    grants: Grants = []
+    store = SqliteStore.open(auth_folder, tuning=LOADING)
+    gc.disable()  # it would look at each token again and again
     try:
-        grants: Grants = []
         for start in range(0, count, _BATCH):
             made = range(start, min(count, start + _BATCH))
-            await store.change(partial(_add, store=store, numbers=made, grants=grants))
-        return grants
+            await store.change(partial(_add, key=store.key, numbers=made, grants=grants))
+            await store.fold_log()
     finally:
+        gc.enable()
         await store.close()
+    return grants
 
 
 def clock_after_expiry() -> Clock:
@@ -71,30 +75,14 @@ def clock_after_expiry() -> Clock:
     return lambda: now() + _LIFETIME_US
 
 
-def _add(transaction: SqliteTransaction, store: SqliteStore, numbers: range, grants: Grants) -> None:
-    """Add as a change does, with a statement for many tokens in place of many for each."""
+def _add(transaction: Transaction, key: RegistryKey, numbers: range, grants: Grants) -> None:
     expires_at_us = system_clock()() + _LIFETIME_US
-    connection = transaction._connection  # noqa: SLF001 - changes of an engine are never this large
-    connection.execute(_ALL_PAGES)
-    (last,) = connection.execute("SELECT coalesce(max(key), 0) FROM tokens").fetchone()
-    tokens, secrets = [], []
-    for key, number in enumerate(numbers, last + 1):
+    records = []
+    for number in numbers:
         bucket = f"bucket-{number % 100}"
         draft = TokenDraft(permissions=Permissions.of(read=[bucket]), expires_at_us=expires_at_us)
         token = new_token(f"token-{number}", draft, 1, "benchmark")
         value = mint(token.name)
-        tokens.append({"key": key, **values_of(token)})
-        secrets.append((key, store.key.digest(value), store.key.key_id))
+        records.append(TokenRecord(token, (SecretDigest(key.key_id, key.digest(value), 1),)))
         grants.append((value, bucket))
-    columns = tokens[0]
-    marks = ", ".join(f":{name}" for name in columns)
-    connection.executemany(f"INSERT INTO tokens ({', '.join(columns)}) VALUES ({marks})", tokens)
-    connection.executemany(
-        "INSERT INTO secrets (token_key, digest, key_id, created_at_us) VALUES (?, ?, ?, 1)", secrets
-    )
-    sealer = Sealer(store.key)
-    rows = connection.execute(
-        f"SELECT {SEALED_COLUMNS}, tokens.key FROM tokens WHERE tokens.key > ?", (last,)
-    )
-    seals = [(sealer.seal(row[:-1]), row[-1]) for row in rows]
-    connection.executemany("UPDATE tokens SET seal = ? WHERE key = ?", seals)
+    transaction.add_records(1, Actor.environment(), AuditAction.IMPORT, records)

@@ -58,11 +58,12 @@ _PATH = "/api/v1/b/{bucket}/{entry}"
 
 @dataclass(frozen=True)
 class Served:
-    """A running application, a value that may read `BUCKET`, and one with full access."""
+    """A running application, a value that may read `BUCKET`, one with full access, and the data folder."""
 
     runner: web.AppRunner
     value: str
     administrator: str
+    folder: Path
 
 
 async def handler(request: web.Request) -> web.Response:  # noqa: ARG001 - aiohttp hands it over
@@ -140,7 +141,7 @@ async def serving(variant: str, failures_per_minute: int = NO_END) -> AsyncItera
             if variant == "guarded":
                 draft = TokenDraft(permissions=Permissions.of(read=[BUCKET]))
                 value = (await app[AUTH].registry.create(Actor.environment(), "reader", draft)).value
-            yield Served(runner, value, _ADMINISTRATOR)
+            yield Served(runner, value, _ADMINISTRATOR, Path(folder))
 
 
 async def _serve(variant: str) -> None:
@@ -148,7 +149,12 @@ async def _serve(variant: str) -> None:
         site = web.TCPSite(served.runner, "127.0.0.1", 0)
         await site.start()
         address = served.runner.addresses[0]
-        told = {"port": address[1], "value": served.value, "administrator": served.administrator}
+        told = {
+            "port": address[1],
+            "value": served.value,
+            "administrator": served.administrator,
+            "folder": str(served.folder),
+        }
         click.echo(orjson.dumps(told).decode())
         await asyncio.Event().wait()
 

@@ -47,6 +47,8 @@ class AuditAction(StrEnum):
     """Values whose period of grace was over were forgotten."""
     CARRY_OVER = "carry_over"
     """A token as it is, written down again because its last entry is about to be removed for its age."""
+    IMPORT = "import"
+    """A token was brought in from a file, with what its line says."""
     RESTORE = "restore"
     DENIED = "denied"
     """A token without full access asked for what needs it; one entry for a minute."""
@@ -102,7 +104,10 @@ def detail_text(detail: Detail | None) -> str | None:
     """Write a detail down: ASCII, so that no line end of any script can be in it."""
     if detail is None:
         return None
-    text = orjson.dumps(detail)
+    try:
+        text = orjson.dumps(detail)
+    except TypeError:  # half a character, as an environment may hold
+        return json.dumps(detail, separators=(",", ":"))
     return text.decode() if text.isascii() else json.dumps(detail, separators=(",", ":"))
 
 

@@ -74,6 +74,17 @@ class KeyedDigest:
             raise ConfigurationError([f"{given.where}: is not a digest; it must be {right}"])
         return cls(match[1], bytes.fromhex(match[2]))
 
+    def under(self, key: RegistryKey, where: str) -> bytes:
+        """Give what the registry with this key keeps. Raises `ConfigurationError` for another key's digest."""
+        if self.key_id != key.key_id:
+            raise ConfigurationError(
+                [
+                    f"{where}: was made with key {self.key_id}, the registry's key is {key.key_id}; "
+                    "make it again with `reductauth digest` and this registry's key"
+                ]
+            )
+        return self.digest
+
     def __str__(self) -> str:
         return f"{self.key_id}:{self.digest.hex()}"
 
@@ -116,14 +127,7 @@ class DeclaredToken:
         """Give what the registry with this key keeps. Raises `ConfigurationError` for another key's digest."""
         if isinstance(self.secret, str):
             return key.digest(self.secret)
-        if self.secret.key_id != key.key_id:
-            raise ConfigurationError(
-                [
-                    f"{self.where}: was made with key {self.secret.key_id}, the registry's key is {key.key_id}; "
-                    "make it again with `reductauth digest` and this registry's key"
-                ]
-            )
-        return self.secret.digest
+        return self.secret.under(key, self.where)
 
 
 def declared_tokens(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 __all__ = ["parse_time", "rfc3339"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UTC_EPOCH = _EPOCH.replace(tzinfo=None)
 _MICROSECOND = timedelta(microseconds=1)
 _FIRST_US = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _LAST_US = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
@@ -17,6 +19,7 @@ _RFC3339 = re.compile(
 )
 
 
+@lru_cache(maxsize=1024)  # a token and its value were made at the same time, many tokens end at the same
 def parse_time(text: str) -> int:
     """Read a time, in microseconds since the epoch; what is finer is cut off.
 
@@ -38,6 +41,6 @@ def rfc3339(time_us: int) -> str:
 
     What lies before or after all years of four digits, as only a damaged record says, is rendered as their end.
     """
-    offset = timedelta(microseconds=min(max(time_us, _FIRST_US), _LAST_US))
-    moment = (_EPOCH + offset).replace(tzinfo=None)
-    return moment.isoformat(timespec="microseconds") + "Z"
+    if not _FIRST_US <= time_us <= _LAST_US:
+        time_us = min(max(time_us, _FIRST_US), _LAST_US)
+    return (_UTC_EPOCH + timedelta(microseconds=time_us)).isoformat(timespec="microseconds") + "Z"

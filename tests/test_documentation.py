@@ -147,10 +147,10 @@ async def test_the_metrics_of_your_own(serve_guarded: ServeGuarded) -> None:
 
 
 def test_the_command_line(tmp_path: Path) -> None:
-    """The session with a server and the one on its folder print what the README shows."""
-    over_http, on_folder = [text for text in blocks("console") if "reductauth " in text]
+    """The session with a server and those on its folder print what the README shows."""
+    session = "".join(text for text in blocks("console") if "reductauth " in text)
     with serving(tmp_path, {"RS_API_TOKEN": VALUE}) as server:
-        expected, real = run_console(over_http + on_folder, server, tmp_path)
+        expected, real = run_console(session, server, tmp_path)
         assert [steady(line) for line in real] == [steady(line) for line in expected]
 
 

@@ -10,6 +10,7 @@ from reductauth.cli.copies import backup_registry, restore_registry, verify
 from reductauth.cli.digest import digest
 from reductauth.cli.looking import check_token, list_tokens, show_token, show_usage
 from reductauth.cli.routes import routes
+from reductauth.cli.transfer import export_tokens, import_tokens
 
 __all__ = ["main"]
 
@@ -27,7 +28,7 @@ def main() -> None:
     Exit status:
       0    done; check: allowed; verify: whole
       1    refused, such as a token that does not exist; check: denied;
-           verify: a fault was found
+           verify: a fault was found; import: a line was not taken
       2    the command line or the environment is wrong
       3    not allowed (401, 403, 429)
       4    the server or the registry can't be reached, or can't keep the change
@@ -49,6 +50,8 @@ for _command in (
     verify,
     backup_registry,
     restore_registry,
+    export_tokens,
+    import_tokens,
     routes,
     digest,
 ):

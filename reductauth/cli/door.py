@@ -26,12 +26,14 @@ from reductauth.configuration import Configuration
 from reductauth.errors import ConfigurationError
 from reductauth.value import MAX_VALUE_LENGTH
 
-__all__ = ["Door", "with_door"]
+__all__ = ["INTERRUPTED", "Door", "with_door"]
 
 T = TypeVar("T")
 
+INTERRUPTED = 128 + signal.SIGINT
+"""The exit status, as shells say it."""
+
 _URL = "RS_URL"
-_INTERRUPTED = 128 + signal.SIGINT  # as shells say it
 _TOKEN = "RS_API_TOKEN"  # noqa: S105 - the name of a variable
 _OPTIONS = (
     click.option("--url", help="The server, such as https://storage.example:8383; by default RS_URL."),
@@ -74,7 +76,7 @@ class Door:
         try:
             return asyncio.run(visit())
         except KeyboardInterrupt:
-            sys.exit(_INTERRUPTED)
+            sys.exit(INTERRUPTED)
 
     def _open(self) -> AbstractAsyncContextManager[TokenAdmin]:
         is_local = self.data_path is not None or self.config_file is not None

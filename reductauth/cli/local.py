@@ -25,7 +25,7 @@ from reductauth.configuration import Configuration
 from reductauth.errors import AuthError, ConfigurationError
 from reductauth.key import RegistryKey
 from reductauth.registry import TokenRegistry
-from reductauth.sqlite import SqliteStore
+from reductauth.sqlite import SERVING, SqliteStore, Tuning
 from reductauth.web.errors import refusal_of
 from reductauth.web.listing import counted_end, full_rows, page_body
 from reductauth.web.query import parse_audit_query, parse_question, parse_span, parse_token_query
@@ -40,7 +40,7 @@ from reductauth.web.schema import (
     usage_view,
 )
 
-__all__ = ["local_admin"]
+__all__ = ["local_admin", "local_store"]
 
 _CAP = "token_max_lifetime_seconds"
 
@@ -48,28 +48,39 @@ _CAP = "token_max_lifetime_seconds"
 @contextlib.asynccontextmanager
 async def local_admin(configuration: Configuration, data_path: Path | None) -> AsyncIterator[TokenAdmin]:
     """Open the registry of a data folder, found as the server finds it. Makes nothing where there is none."""
+    async with local_store(configuration, data_path) as (store, cap_seconds):
+        clock = system_clock()
+        yield _LocalAdmin(TokenRegistry(store, store.key, clock, max_lifetime_seconds=cap_seconds), clock)
+
+
+@contextlib.asynccontextmanager
+async def local_store(
+    configuration: Configuration, data_path: Path | None, tuning: Tuning = SERVING
+) -> AsyncIterator[tuple[SqliteStore, int | None]]:
+    """Open the store below; beside it comes the cap on the lifetime of tokens, in seconds.
+
+    What the store refuses is a `CommandError`.
+    """
     try:
         settings = folder_settings(configuration, data_path, _CAP)
         key = read_key(configuration)
     except ConfigurationError as error:
         raise MisuseError(str(error)) from None
     try:
-        store = await asyncio.to_thread(_open, settings.auth_folder, key)
+        store = await asyncio.to_thread(_open, settings.auth_folder, key, tuning)
     except ConfigurationError as error:
         raise UnreachableError(str(error)) from None
     try:
-        clock = system_clock()
-        cap_seconds = settings.token_max_lifetime_seconds
-        yield _LocalAdmin(TokenRegistry(store, store.key, clock, max_lifetime_seconds=cap_seconds), clock)
+        yield store, settings.token_max_lifetime_seconds
     except AuthError as error:
         raise refusal(*refusal_of(error)) from None
     finally:
         await store.close()
 
 
-def _open(path: Path, key: RegistryKey | None) -> SqliteStore:
+def _open(path: Path, key: RegistryKey | None, tuning: Tuning) -> SqliteStore:
     check_registry(path)
-    return SqliteStore.open(path, key)
+    return SqliteStore.open(path, key, tuning)
 
 
 class _LocalAdmin:

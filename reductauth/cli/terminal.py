@@ -5,15 +5,16 @@ Rule of this file: what others wrote, a description for instance, is shown, and 
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import click
 import orjson
 from tabulate import tabulate
 
-__all__ = ["print_json", "print_line", "print_pairs", "print_table", "printable", "say"]
+__all__ = ["print_json", "print_line", "print_pairs", "print_table", "printable", "progress", "say"]
 
 _MAX_WIDTH = 60
 
@@ -39,6 +40,16 @@ def print_line(text: str) -> None:
 def say(text: str) -> None:
     """Tell a person something that is no result: on standard error."""
     click.echo(printable(text), err=True)
+
+
+@contextlib.contextmanager
+def progress(label: str, length: int | None) -> Iterator[Callable[[int], None]]:
+    """Show a bar on standard error, if that is a terminal and the whole length is known; give what moves it on."""
+    if length is None or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with click.progressbar(length=length, label=label, file=sys.stderr) as bar:
+        yield bar.update
 
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -12,6 +12,9 @@ writer.py      the thread that makes changes, many to a commit
 store.py       all of it as one `TokenStore`
 """
 
+from reductauth.sqlite.store import LOADING as LOADING
+from reductauth.sqlite.store import SERVING as SERVING
 from reductauth.sqlite.store import SqliteStore as SqliteStore
+from reductauth.sqlite.store import Tuning as Tuning
 
-__all__ = ["SqliteStore"]
+__all__ = ["LOADING", "SERVING", "SqliteStore", "Tuning"]

@@ -10,14 +10,21 @@ import orjson
 from reductauth.details import NOT_USED, PeriodUsage, TokenDetails, UsageCounts, UsageTotals
 from reductauth.periods import PeriodKind, Span, day_of, month_of
 from reductauth.sqlite.rows import SECRET_COLUMNS, secret_of
+from reductauth.store import SecretDigest, TokenRecord
 from reductauth.token import Secret, Token
 
-__all__ = ["details_of", "usage_in"]
+__all__ = ["details_of", "records_of", "usage_in"]
 
 _GIVEN = "tokens.id IN (SELECT value FROM json_each(:ids))"
 _COLUMNS = ", ".join(f"secrets.{name}" for name in SECRET_COLUMNS.split(", "))
 _SECRETS = f"""
 SELECT tokens.id, {_COLUMNS} FROM tokens JOIN secrets ON secrets.token_key = tokens.key
+WHERE {_GIVEN} ORDER BY secrets.id
+"""
+
+_DIGESTS = f"""
+SELECT tokens.id, key_id, digest, secrets.created_at_us, secrets.expires_at_us
+FROM tokens JOIN secrets ON secrets.token_key = tokens.key
 WHERE {_GIVEN} ORDER BY secrets.id
 """
 
@@ -70,3 +77,12 @@ def details_of(connection: sqlite3.Connection, tokens: Sequence[Token], now_us: 
         TokenDetails(token, tuple(secrets[token.token_id]), usage.get(token.token_id, NOT_USED))
         for token in tokens
     ]
+
+
+def records_of(connection: sqlite3.Connection, tokens: Sequence[Token]) -> list[TokenRecord]:
+    """Each of the tokens with the digests of its values, oldest first."""
+    ids = orjson.dumps([token.token_id for token in tokens]).decode()
+    digests: dict[str, list[SecretDigest]] = {token.token_id: [] for token in tokens}
+    for token_id, *row in connection.execute(_DIGESTS, {"ids": ids}):
+        digests[token_id].append(SecretDigest(*row))
+    return [TokenRecord(token, tuple(digests[token.token_id])) for token in tokens]

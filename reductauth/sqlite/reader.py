@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -13,11 +13,11 @@ from reductauth.details import PeriodUsage, TokenDetails
 from reductauth.periods import Span
 from reductauth.query import Page, TokenQuery
 from reductauth.sqlite.books import AuditSelection
-from reductauth.sqlite.details import details_of, usage_in
+from reductauth.sqlite.details import details_of, records_of, usage_in
 from reductauth.sqlite.rows import SECRET_COLUMNS, TOKEN_COLUMNS, secret_of, token_of
 from reductauth.sqlite.seal import ALTERED, Sealer
 from reductauth.sqlite.selection import Selection
-from reductauth.store import BucketIntent, Found, FoundById, IntentKind
+from reductauth.store import BucketIntent, Found, FoundById, IntentKind, TokenRecord
 from reductauth.token import Secret, Token
 
 __all__ = [
@@ -118,6 +118,14 @@ class SqliteSnapshot:
         """The next tokens by name, and where to go on after."""
         rows = self._execute("name > ? ORDER BY name LIMIT ?", (name, limit)).fetchall()
         return list(self._tokens(rows)), rows[-1][_NAME] if len(rows) == limit else None
+
+    def tokens_named(self, names: Collection[str]) -> list[Token]:
+        """The tokens that have one of these names."""
+        return self._many("name IN (SELECT value FROM json_each(?))", orjson.dumps(list(names)).decode())
+
+    def records(self, tokens: Sequence[Token]) -> list[TokenRecord]:
+        """Each of the tokens with the digests of its values."""
+        return records_of(self._connection, tokens)
 
     def select(self, query: TokenQuery, now_us: int) -> Page[Token]:
         """What a query asks for."""

@@ -124,5 +124,6 @@ def values_of(token: Token) -> dict[str, str | int | None]:
     }
 
 
+@lru_cache(maxsize=4096)
 def _json(texts: tuple[str, ...]) -> str:
     return orjson.dumps([str(text) for text in texts]).decode()

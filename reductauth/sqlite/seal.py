@@ -9,13 +9,23 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
 
 from reductauth.key import RegistryKey
 
-__all__ = ["ALTERED", "FREE_COLUMNS", "SEALED_COLUMNS", "SEAL_COLUMNS", "UNREADABLE", "Sealer"]
+__all__ = [
+    "ALTERED",
+    "FREE_COLUMNS",
+    "OWN_COLUMNS",
+    "SEALED_COLUMNS",
+    "SEAL_COLUMNS",
+    "UNREADABLE",
+    "Sealer",
+    "values_text",
+]
 
 # Text that can be taken for no other: hexadecimal digits, the spaces and commas between them, and a number. Index and
 # table both give the rows by their ids; to sort them here would cost each lookup a quarter of its time.
@@ -27,11 +37,12 @@ _LAST_SEQUENCE = (
     "(SELECT sequence FROM audit WHERE audit.token_id = tokens.id ORDER BY sequence DESC LIMIT 1)"
 )
 
-SEALED_COLUMNS = (
-    "tokens.id, tokens.name, full_access, read_patterns, write_patterns, is_provisioned, active, "
-    "tokens.created_at_us, valid_from_us, tokens.expires_at_us, revoked_at_us, ttl_seconds, ip_allowlist, "
-    f"audit_sequence, {_VALUES}"
+OWN_COLUMNS = (
+    *("id", "name", "full_access", "read_patterns", "write_patterns", "is_provisioned", "active"),
+    *("created_at_us", "valid_from_us", "expires_at_us", "revoked_at_us", "ttl_seconds", "ip_allowlist"),
 )
+"""What a seal is over first; then come the number of the last entry, and the token's values (`values_text`)."""
+SEALED_COLUMNS = f"{', '.join(f'tokens.{name}' for name in OWN_COLUMNS)}, audit_sequence, {_VALUES}"
 FREE_COLUMNS = "updated_at_us, created_by, description, role, tokens.last_access_us, tokens.last_access_ip"
 """What no seal is over: words for people, and usage."""
 SEAL_COLUMNS = f"seal, {_LAST_SEQUENCE}"
@@ -42,6 +53,17 @@ _SEALED = 15
 _AUDIT_SEQUENCE = 13
 _MAX_TOLD = 1_024
 _logger = logging.getLogger("reductauth.store")
+
+
+def values_text(values: Iterable[tuple[bytes, str, int | None]]) -> str | None:
+    """Give the last of `SEALED_COLUMNS` for a token with these values: digest, id of its key, end; oldest first."""
+    return (
+        ",".join(
+            f"{digest.hex().upper()} {key_id.encode().hex().upper()} {'' if end_us is None else end_us}"
+            for digest, key_id, end_us in values
+        )
+        or None
+    )
 
 
 class Sealer:

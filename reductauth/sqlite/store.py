@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self, TypeVar
 from urllib.parse import quote
@@ -21,11 +21,28 @@ from reductauth.sqlite.transaction import RegistryKeys, SqliteTransaction
 from reductauth.sqlite.writer import Writer
 from reductauth.store import BucketIntent, Found, FoundById, Snapshot, StoreCounts, Transaction
 
-__all__ = ["SqliteStore"]
+__all__ = ["LOADING", "SERVING", "SqliteStore", "Tuning"]
 
 T = TypeVar("T")
 
 _BUSY_TIMEOUT_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """How much of the registry is held in memory for changes.
+
+    `log_pages` is the length of its log from which on a change folds it into the registry; 0 leaves that to `fold_log`.
+    """
+
+    cache_bytes: int
+    log_pages: int
+
+
+SERVING = Tuning(cache_bytes=2_048_000, log_pages=1_000)
+"""For changes of a few tokens each: what SQLite does by itself."""
+LOADING = Tuning(cache_bytes=256 * 1024 * 1024, log_pages=0)
+"""For changes of thousands of tokens. Each changes pages all over the registry, most of them again and again."""
 
 
 class SqliteStore:
@@ -34,7 +51,9 @@ class SqliteStore:
     `key` is the registry's key, found in the folder or given.
     """
 
-    def __init__(self, folder: RegistryFolder, lock: FolderLock, key: RegistryKey) -> None:
+    def __init__(
+        self, folder: RegistryFolder, lock: FolderLock, key: RegistryKey, tuning: Tuning = SERVING
+    ) -> None:
         """Open what is there; the caller holds the lock. Use `open`."""
         self.key = key
         self._lock = lock
@@ -47,6 +66,8 @@ class SqliteStore:
         self._reads = _connect(folder.database)
         self._total = TokenTotal(self._reads)
         writing = _connect(folder.database)
+        writing.execute(f"PRAGMA cache_size = -{tuning.cache_bytes // 1024}")
+        writing.execute(f"PRAGMA wal_autocheckpoint = {tuning.log_pages}")
         keys = RegistryKeys.of(key)
         self._sealer = keys.sealer
         self._owner = lock.claim()
@@ -59,7 +80,7 @@ class SqliteStore:
         self._failed_lookups = self._failed_reads = 0
 
     @classmethod
-    def open(cls, path: Path, given_key: RegistryKey | None = None) -> Self:
+    def open(cls, path: Path, given_key: RegistryKey | None = None, tuning: Tuning = SERVING) -> Self:
         """Open the registry in the folder `path`, made if there never was one. Blocks.
 
         Raises `ConfigurationError` with what an operator has to do when it is not safe to open.
@@ -70,7 +91,7 @@ class SqliteStore:
             lock = FolderLock(folder.lock_file)
             try:
                 with lock.held():
-                    store = cls(folder, lock, folder.first_start(given_key))
+                    store = cls(folder, lock, folder.first_start(given_key), tuning)
                 store._recover()
                 return store
             except BaseException:
@@ -154,6 +175,19 @@ class SqliteStore:
         """See `TokenStore.change`. A caller that is cancelled does not undo its change."""
         return await self._writer.change(work)
 
+    async def fold_log(self) -> None:
+        """Write what the log holds into the registry itself, off the event loop. Changes can be made meanwhile."""
+        loop = asyncio.get_running_loop()
+        if self._is_closed:
+            raise StoreUnavailableError
+        await loop.run_in_executor(self._read_thread, self._fold_log)
+
+    def _fold_log(self) -> None:
+        try:
+            self._reads.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        except sqlite3.Error as error:
+            raise StoreUnavailableError from error
+
     def is_writable(self) -> bool:
         """See `TokenStore.is_writable`."""
         return self._writer.is_keeping
@@ -197,6 +231,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     )
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA temp_store = MEMORY")  # nothing of a registry in files elsewhere
     return connection
 
 

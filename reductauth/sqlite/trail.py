@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import itertools
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,22 +93,32 @@ class Trail:
         detail: Detail | None,
     ) -> int:
         """Write one entry and move the head; return its number."""
-        fields = (at_us, actor.name, actor.token_id, actor.address, action, token_id, token_name)
-        text = detail_text(detail)
+        return self.write_all(at_us, actor, action, [(token_id, token_name, detail)])
+
+    def write_all(
+        self,
+        at_us: int,
+        actor: Actor,
+        action: AuditAction,
+        told: Sequence[tuple[str | None, str | None, Detail | None]],
+    ) -> int:
+        """Write an entry for each id, name and detail, and move the head; return the number of the first."""
         last = self._head()
-        sequence = last.sequence + 1
-        entry = (sequence, *fields, text)
-        mac = self._key.mac(last.mac, entry)
+        mac, first = last.mac, last.sequence + 1
+        common = (at_us, actor.name, actor.token_id, actor.address, action)
+        rows = []
+        for sequence, (token_id, token_name, detail) in enumerate(told, first):
+            entry = (sequence, *common, token_id, token_name, detail_text(detail))
+            mac = self._key.mac(mac, entry)
+            rows.append((*entry, mac))
         try:
-            self._connection.execute(
-                f"INSERT INTO audit ({ENTRY_COLUMNS}, mac) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (*entry, mac),
+            self._connection.executemany(
+                f"INSERT INTO audit ({ENTRY_COLUMNS}, mac) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
             )
         except sqlite3.IntegrityError:  # somebody has put an entry there
             raise StoreUnavailableError(_DAMAGED) from None
-        write_fact(self._connection, _HEAD, sequence)
-        write_fact(self._connection, _HEAD_MAC, mac)
-        return sequence
+        self._connection.execute(_MOVE_HEAD, (first + len(rows) - 1, mac))
+        return first
 
     def old(self, before_us: int, limit: int) -> list[tuple[int, str | None]]:
         """Number and token of the oldest entries, as far as all of them are from before `before_us`."""

@@ -7,7 +7,7 @@ wrote all of it; what somebody else wrote into its record does not become genuin
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Self
@@ -15,22 +15,29 @@ from typing import Any, Self
 import orjson
 
 from reductauth.actor import Actor
-from reductauth.audit import AuditAction, Detail
+from reductauth.audit import AuditAction, Detail, change_of
 from reductauth.errors import TokenExistsError
 from reductauth.key import RegistryKey
 from reductauth.periods import month_of
 from reductauth.sqlite.holders import Holders
 from reductauth.sqlite.reader import KEY_OF_ID, SqliteSnapshot
 from reductauth.sqlite.rows import values_of
-from reductauth.sqlite.seal import SEALED_COLUMNS, Sealer
+from reductauth.sqlite.seal import OWN_COLUMNS, SEALED_COLUMNS, Sealer, values_text
 from reductauth.sqlite.trail import Trail, TrailKey
-from reductauth.store import BucketIntent, IntentKind, UsageDelta
+from reductauth.store import BucketIntent, IntentKind, TokenRecord, UsageDelta
 from reductauth.token import Secret, Token
 
 __all__ = ["RegistryKeys", "SqliteTransaction"]
 
 _NAME_TAKEN = "tokens.name"  # what SQLite's error names
 _SEALED = f"SELECT {SEALED_COLUMNS} FROM tokens WHERE tokens.id = ?"
+
+_NEXT_KEY = """
+SELECT 1 + max(
+    coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'tokens'), 0),
+    coalesce((SELECT max(key) FROM tokens), 0)
+)
+"""
 
 # What SQL can see of `Token.is_usable_administrator`; the seal it can't.
 _ADMINISTRATORS = """
@@ -150,6 +157,24 @@ class SqliteTransaction(SqliteSnapshot):
         """The token that has this value, live or in its grace period."""
         return self._one("tokens.key = (SELECT token_key FROM secrets WHERE digest = ?)", digest)
 
+    def names_by_id(self, ids: Collection[str]) -> dict[str, str]:
+        """The name of the token that has an id, for those of the ids that one has."""
+        rows = self._connection.execute(
+            "SELECT id, name FROM tokens WHERE id IN (SELECT value FROM json_each(?))",
+            (orjson.dumps(list(ids)).decode(),),
+        )
+        return dict(rows.fetchall())
+
+    def names_by_digest(self, digests: Collection[bytes]) -> dict[bytes, str]:
+        """The name of the token that has a value, for those of the values that one has."""
+        marks = ", ".join("?" * len(digests))  # JSON has no bytes
+        rows = self._connection.execute(
+            "SELECT digest, name FROM secrets JOIN tokens ON tokens.key = token_key"
+            f" WHERE digest IN ({marks})",
+            tuple(digests),
+        )
+        return dict(rows.fetchall())
+
     def provisioned_tokens(self) -> list[Token]:
         """The tokens that the deployment declares, by name."""
         return self._many("is_provisioned = 1 ORDER BY name")
@@ -184,6 +209,42 @@ class SqliteTransaction(SqliteSnapshot):
         self._connection.execute("DELETE FROM secrets WHERE token_key = ?", (cursor.lastrowid,))
         self._genuine.add(token.token_id)
         self._unsealed.add(token.token_id)
+
+    def add_records(
+        self, at_us: int, actor: Actor, action: AuditAction, records: Sequence[TokenRecord]
+    ) -> None:
+        """Add tokens whose names, ids and values are free, and write each of them down."""
+        told = [(one.token.token_id, one.token.name, change_of(None, one.token)) for one in records]
+        first_sequence = self._trail.write_all(at_us, actor, action, told)
+        (first_key,) = self._connection.execute(_NEXT_KEY).fetchone()
+        rows: list[tuple[Any, ...]] = []
+        secrets: list[tuple[Any, ...]] = []
+        columns: Iterable[str] = ()
+        for number, record in enumerate(records):
+            key, sequence = first_key + number, first_sequence + number
+            values = values_of(record.token)
+            columns = values.keys()
+            sealed = [values[name] for name in OWN_COLUMNS]
+            ends = [(one.digest, self._key_id, one.expires_at_us) for one in record.digests]
+            seal = self._sealer.seal((*sealed, sequence, values_text(ends)))
+            rows.append((*values.values(), key, record.token.last_access_us, sequence, seal))
+            secrets.extend(
+                (key, one.digest, self._key_id, one.created_at_us, one.expires_at_us)
+                for one in record.digests
+            )
+        columns = (*columns, "key", "last_access_us", "audit_sequence", "seal")
+        marks = ", ".join("?" * len(columns))
+        self._connection.executemany(f"INSERT INTO tokens ({', '.join(columns)}) VALUES ({marks})", rows)
+        # As in `add`.
+        self._connection.execute(
+            "DELETE FROM secrets WHERE token_key BETWEEN ? AND ?", (first_key, first_key + len(rows) - 1)
+        )
+        self._connection.executemany(
+            "INSERT INTO secrets (token_key, digest, key_id, created_at_us, expires_at_us)"
+            " VALUES (?, ?, ?, ?, ?)",
+            secrets,
+        )
+        self.actions.extend(action for _ in records)
 
     def replace(self, token: Token) -> None:
         """Write a token over the one with its id."""

@@ -29,7 +29,10 @@ from reductauth.token import Secret, Token
 __all__ = [
     "MAX_BATCH_ITEMS",
     "BatchItem",
+    "Body",
+    "NestedBody",
     "Operation",
+    "Time",
     "audit_view",
     "edit_of",
     "explanation_view",
@@ -39,11 +42,13 @@ __all__ = [
     "parse_draft",
     "parse_edit",
     "parse_nothing",
+    "parse_object",
     "parse_rotation",
     "refuse_query",
     "rfc3339",
     "token_view",
     "usage_view",
+    "validated",
 ]
 
 MAX_BATCH_ITEMS = 1_000
@@ -70,20 +75,23 @@ _WORDS = {
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
-def _microseconds(given: Any) -> Any:
-    return None if given is None else parse_time(given if isinstance(given, str) else "")
+def _microseconds(given: Any) -> int:
+    return parse_time(given if isinstance(given, str) else "")
 
 
-_Time = Annotated[int | None, BeforeValidator(_microseconds)]
+Time = Annotated[int, BeforeValidator(_microseconds)] | None
+"""RFC 3339 text, or null: microseconds since the epoch."""
 _Patterns = Annotated[list[str], Field(max_length=MAX_PATTERNS)]
 _Networks = Annotated[list[str], Field(max_length=MAX_NETWORKS)]
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """An object in which nothing is coerced, and no key unknown."""
+
     model_config = ConfigDict(strict=True, extra="forbid")
 
 
-class _PermissionsBody(_Body):
+class _PermissionsBody(Body):
     full_access: bool = False
     read: _Patterns = []
     write: _Patterns = []
@@ -101,27 +109,30 @@ class _FlatBody(_PermissionsBody):
         return TokenDraft(permissions=self.permissions_of(), allowlist=NetworkList.of(self.ip_allowlist))
 
 
-class _NestedBody(_Body):
+class NestedBody(Body):
     """Permissions in an object of their own, or a role in their place."""
 
     permissions: _PermissionsBody | None = None
     role: Annotated[Role, Field(strict=False)] | None = None
     description: str = ""
     active: bool = True
-    valid_from: _Time = None
-    expires_at: _Time = None
+    valid_from: Time = None
+    expires_at: Time = None
     ttl: Annotated[int, Field(ge=0, le=MAX_INTEGER)] | None = None
     ip_allowlist: _Networks = []
 
-    def draft(self) -> TokenDraft:
+    def granted(self) -> Permissions:
+        """The permissions that are given, or that the role stands for. Raises `InvalidInputError`."""
         if self.permissions is not None and self.role is None:
-            permissions = self.permissions.permissions_of()
-        elif self.role is not None and self.permissions is None:
-            permissions = Permissions.preset(self.role)
-        else:
-            raise InvalidInputError("Invalid body: give exactly one of permissions and role")
+            return self.permissions.permissions_of()
+        if self.role is not None and self.permissions is None:
+            return Permissions.preset(self.role)
+        raise InvalidInputError("Invalid body: give exactly one of permissions and role")
+
+    def draft(self) -> TokenDraft:
+        """What is asked for. Raises `InvalidInputError`."""
         return TokenDraft(
-            permissions=permissions,
+            permissions=self.granted(),
             role=self.role,
             description=self.description,
             active=self.active,
@@ -136,7 +147,7 @@ _LEFT_OUT: Any = NOT_GIVEN
 """The default of a key that an edit may leave out: pydantic does not check defaults."""
 
 
-class _PermissionsPatch(_Body):
+class _PermissionsPatch(Body):
     full_access: bool | None = _LEFT_OUT
     read: _Patterns | None = _LEFT_OUT
     write: _Patterns | None = _LEFT_OUT
@@ -150,15 +161,15 @@ class _PermissionsPatch(_Body):
         )
 
 
-class _EditBody(_Body):
+class _EditBody(Body):
     """A JSON merge patch (RFC 7396): null takes a key back to what it is by default."""
 
     permissions: _PermissionsPatch = _PermissionsPatch()
     role: Annotated[Role, Field(strict=False)] = _LEFT_OUT
     description: str | None = _LEFT_OUT
     active: bool = _LEFT_OUT
-    valid_from: _Time = _LEFT_OUT
-    expires_at: _Time = _LEFT_OUT
+    valid_from: Time = _LEFT_OUT
+    expires_at: Time = _LEFT_OUT
     ttl: Annotated[int, Field(ge=0, le=MAX_INTEGER)] | None = _LEFT_OUT
     ip_allowlist: _Networks | None = _LEFT_OUT
 
@@ -178,7 +189,7 @@ class _EditBody(_Body):
         )
 
 
-class _RotationBody(_Body):
+class _RotationBody(Body):
     grace_seconds: Annotated[int, Field(ge=0, le=MAX_GRACE_SECONDS)] = 0
 
 
@@ -192,7 +203,7 @@ class Operation(StrEnum):
     EDIT = "edit"
 
 
-class BatchItem(_Body):
+class BatchItem(Body):
     """One change of many. Whether its name and its patch are well-formed is its own matter."""
 
     op: Annotated[Operation, Field(strict=False)]
@@ -200,29 +211,29 @@ class BatchItem(_Body):
     patch: Any = None
 
 
-class _BatchBody(_Body):
+class _BatchBody(Body):
     items: Annotated[list[BatchItem], Field(min_length=1, max_length=MAX_BATCH_ITEMS)]
 
 
 def parse_draft(body: bytes) -> TokenDraft:
     """Read the body of a creation, flat or nested. Raises `InvalidInputError`."""
-    fields = _parse_object(body)
+    fields = parse_object(body)
     if fields.keys() & {"permissions", "role"}:
-        return _validated(_NestedBody, fields).draft()
+        return validated(NestedBody, fields).draft()
     for name in fields:
-        if name in _NestedBody.model_fields and name not in _FlatBody.model_fields:
+        if name in NestedBody.model_fields and name not in _FlatBody.model_fields:
             raise InvalidInputError(f"Invalid body: {name}: needs permissions or role beside it")
-    return _validated(_FlatBody, fields).draft()
+    return validated(_FlatBody, fields).draft()
 
 
 def parse_edit(body: bytes) -> TokenEdit:
     """Read the body of an edit. Raises `InvalidInputError`."""
-    return edit_of(_parse_object(body))
+    return edit_of(parse_object(body))
 
 
 def edit_of(patch: Any) -> TokenEdit:
     """Read a patch that was parsed already, and may be anything. Raises `InvalidInputError`."""
-    return _validated(_EditBody, _object(patch)).edit()
+    return validated(_EditBody, _object(patch)).edit()
 
 
 def parse_rotation(body: bytes) -> int:
@@ -230,18 +241,18 @@ def parse_rotation(body: bytes) -> int:
 
     Raises `InvalidInputError`.
     """
-    return _validated(_RotationBody, _parse_object(body)).grace_seconds if body else 0
+    return validated(_RotationBody, parse_object(body)).grace_seconds if body else 0
 
 
 def parse_nothing(body: bytes) -> None:
     """Check the body of a route that needs none: nothing, or an object without keys. Raises `InvalidInputError`."""
     if body:
-        _validated(_Body, _parse_object(body))
+        validated(Body, parse_object(body))
 
 
 def parse_batch(body: bytes) -> list[BatchItem]:
     """Read the body of a batch. Raises `InvalidInputError` for what is wrong with it as a whole."""
-    items = _validated(_BatchBody, _parse_object(body)).items
+    items = validated(_BatchBody, parse_object(body)).items
     for number, item in enumerate(items):
         if ("patch" in item.model_fields_set) != (item.op is Operation.EDIT):
             raise InvalidInputError(
@@ -379,7 +390,8 @@ def _optional_rfc3339(time_us: int | None) -> str | None:
     return None if time_us is None else rfc3339(time_us)
 
 
-def _parse_object(body: bytes) -> dict[str, Any]:
+def parse_object(body: bytes) -> dict[str, Any]:
+    """Read a JSON object without a key that is there twice. Raises `InvalidInputError`."""
     try:
         # orjson knows JSON to the letter but takes the last of duplicate keys; json takes more, but tells.
         parsed = orjson.loads(body)
@@ -410,7 +422,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return fields
 
 
-def _validated(model: type[ModelT], fields: dict[str, Any]) -> ModelT:
+def validated(model: type[ModelT], fields: dict[str, Any]) -> ModelT:
+    """Check an object that was parsed. Raises `InvalidInputError` for the first fault."""
     try:
         return model.model_validate(fields)
     except ValidationError as error:

@@ -20,14 +20,24 @@ from typing import Any, ClassVar
 import pytest
 
 from reductauth.actor import Actor
-from reductauth.audit import AuditAction
+from reductauth.audit import AuditAction, AuditQuery
 from reductauth.details import NOT_USED, TokenDetails, UsageCounts, UsageTotals
 from reductauth.errors import StoreUnavailableError, TokenExistsError
 from reductauth.networks import NetworkList
 from reductauth.periods import PeriodKind, Span
 from reductauth.permissions import Action, Permissions, Role
 from reductauth.query import SortKey, TokenQuery
-from reductauth.store import Found, FoundById, IntentKind, Snapshot, TokenStore, Transaction, UsageDelta
+from reductauth.store import (
+    Found,
+    FoundById,
+    IntentKind,
+    SecretDigest,
+    Snapshot,
+    TokenRecord,
+    TokenStore,
+    Transaction,
+    UsageDelta,
+)
 from reductauth.token import Secret, Token, TokenStatus
 
 __all__ = [
@@ -80,6 +90,16 @@ async def found(store: TokenStore, value: str) -> Found:
     answer = await store.find(digest_of(value))
     assert answer is not None
     return answer
+
+
+def record_of(token: Token, *values: str) -> TokenRecord:
+    """Make a record of a token with these values."""
+    return TokenRecord(token, tuple(SecretDigest("key", digest_of(value), NOW_US) for value in values))
+
+
+def add_records(transaction: Transaction, *records: TokenRecord) -> None:
+    """Add records, as the environment does."""
+    transaction.add_records(NOW_US, Actor.environment(), AuditAction.IMPORT, records)
 
 
 def used(token_id: str, secret_id: int, **fields: Any) -> UsageDelta:
@@ -231,6 +251,7 @@ ENDED: list[tuple[str, dict[str, Any], bool]] = [
 # What is done to the registry with the tokens `one` (value "v") and `two`, and whether caches must notice.
 GENERATION: list[tuple[str, Work, bool]] = [
     ("create", lambda t: t.add(make_token("new")), False),
+    ("records", lambda t: add_records(t, record_of(make_token("new"), "w")), False),
     ("another value", lambda t: t.add_secret("id-of-one", digest_of("v2"), NOW_US), False),
     ("usage", lambda t: t.add_usage([used("id-of-one", 1, read=1, last_access_us=NOW_US)]), False),
     ("seeded", lambda t: t.mark_seeded(), False),
@@ -282,6 +303,68 @@ class StoreContract(ABC):
         assert await store.read(lambda snapshot: snapshot.token_named("everything")) == EVERYTHING
         assert await store.change(lambda t: t.token_by_id("id-of-everything")) == EVERYTHING
         assert await store.change(lambda t: t.token_by_digest(digest_of("v"))) == EVERYTHING
+
+    async def test_many_tokens_come_back_as_they_were_added(self, store: TokenStore) -> None:
+        """Added at once, each has its fields, its last access too, its values in their order, and an entry."""
+        rich = replace(EVERYTHING, last_access_us=NOW_US - 1, is_provisioned=False)
+        in_grace, newest = record_of(make_token("b"), "v", "w").digests
+        two = TokenRecord(make_token("b"), (replace(in_grace, expires_at_us=NOW_US + 1), newest))
+        given = [record_of(rich, "u"), two, record_of(make_token("c"))]
+        await store.change(lambda t: add_records(t, *given))
+        assert (await found(store, "u")).token == rich
+        assert (await found(store, "v")).secret.expires_at_us == NOW_US + 1
+        assert (await found(store, "w")).token == make_token("b")
+        records = await store.read(lambda s: s.records(s.tokens()))
+        assert [
+            (one.token, [(digest.digest, digest.expires_at_us) for digest in one.digests]) for one in records
+        ] == [
+            (make_token("b"), [(digest_of("v"), NOW_US + 1), (digest_of("w"), None)]),
+            (make_token("c"), []),
+            (rich, [(digest_of("u"), None)]),
+        ]
+        entries = (await store.read(lambda s: s.audited(AuditQuery(descending=False)))).rows
+        assert [(entry.action, entry.token_name) for entry in entries] == [
+            ("import", "everything"),
+            ("import", "b"),
+            ("import", "c"),
+        ]
+        assert store.counts().changes == {"import": 3}
+        await store.change(lambda t: t.replace(make_token("b", active=False)))  # as any other token
+        assert (await found(store, "w")).token == make_token("b", active=False)
+
+    async def test_who_has_what(self, store: TokenStore) -> None:
+        """Tokens are found by many names, ids and digests at once; what nobody has is not there."""
+        await store.change(
+            lambda t: add_records(t, record_of(make_token("a"), "v", "w"), record_of(make_token("b"), "x"))
+        )
+        named = await store.read(lambda s: s.tokens_named(["b", "nobody", "a", "A"]))
+        assert sorted(token.name for token in named) == ["a", "b"]
+        assert await store.read(lambda s: s.tokens_named([])) == []
+        assert await store.change(lambda t: t.names_by_id(["id-of-b", "id-of-c"])) == {"id-of-b": "b"}
+        digests = [digest_of(value) for value in ("w", "x", "y")]
+        assert await store.change(lambda t: t.names_by_digest(digests)) == {
+            digest_of("w"): "a",
+            digest_of("x"): "b",
+        }
+        assert await store.change(lambda t: t.names_by_digest([])) == {}
+
+    @pytest.mark.parametrize(
+        ("token", "value"),
+        [
+            pytest.param(make_token("a", token_id="another"), "w", id="name"),
+            pytest.param(make_token("b", token_id="id-of-a"), "w", id="id"),
+            pytest.param(make_token("b"), "v", id="digest"),
+        ],
+    )
+    async def test_many_tokens_are_added_or_none(self, store: TokenStore, token: Token, value: str) -> None:
+        """One of them that can't be refuses the whole change."""
+        await store.change(lambda t: add_records(t, record_of(make_token("a"), "v")))
+        with pytest.raises(self.conflict):
+            await store.change(
+                lambda t: add_records(t, record_of(make_token("c"), "z"), record_of(token, value))
+            )
+        assert [token.name for token in await store.read(lambda s: s.tokens())] == ["a"]
+        assert await store.find(digest_of("z")) is None
 
     async def test_counts_of_what_was_kept(self, store: TokenStore) -> None:
         """What was written down is counted with its change; what was undone with its change is not."""

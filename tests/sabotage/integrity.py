@@ -7,6 +7,7 @@ from typing import Any
 
 from reductauth import changes
 from reductauth.key import RegistryKey
+from reductauth.provisioning import KeyedDigest
 from reductauth.sqlite import schema, transaction, verification
 from reductauth.sqlite.seal import Sealer
 from reductauth.sqlite.transaction import SqliteTransaction
@@ -16,6 +17,7 @@ from tests.sabotage.table import noticed_by, put
 
 TAMPERING = "tests/reductauth/web/test_tampering.py::"
 COMMANDS = "tests/reductauth/cli/test_integrity.py::"
+TRANSFER = "tests/reductauth/cli/test_transfer.py::"
 
 _SEALED, _AUDIT_SEQUENCE = 15, 13
 
@@ -98,6 +100,40 @@ def values_wait_for_a_token() -> None:
             self._connection.execute(f"INSERT OR IGNORE INTO secrets VALUES ({marks})", row)
 
     put(SqliteTransaction, "add", add)
+
+
+@noticed_by(f"{TRANSFER}test_a_value_that_waits_for_the_next_token")
+def values_wait_for_an_import() -> None:
+    """The same, for tokens that come from a file."""
+    execute = SqliteTransaction.add_records
+
+    class Forgetful:
+        """A connection that removes nothing."""
+
+        def __init__(self, connection: Any) -> None:
+            self._connection = connection
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._connection, name)
+
+        def execute(self, statement: str, *parameters: Any) -> Any:
+            if statement.startswith("DELETE"):
+                return None
+            return self._connection.execute(statement, *parameters)
+
+    def add_records(self: SqliteTransaction, *arguments: Any) -> None:
+        connection = self._connection
+        put(self, "_connection", Forgetful(connection))
+        execute(self, *arguments)
+        put(self, "_connection", connection)
+
+    put(SqliteTransaction, "add_records", add_records)
+
+
+@noticed_by(f"{TRANSFER}test_lines_that_are_wrong")
+def imports_take_any_digest() -> None:
+    """A digest of another key is kept as one of this registry's."""
+    put(KeyedDigest, "under", lambda self, *_: self.digest)
 
 
 @noticed_by(f"{TAMPERING}test_a_forged_intent_moves_no_grant")

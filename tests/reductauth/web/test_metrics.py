@@ -39,7 +39,7 @@ REASONS = {
 }
 ACTIONS = {
     *("create", "edit", "activate", "deactivate", "rotate", "revoke", "delete"),
-    *("bootstrap", "provision", "restore", "clean_up", "carry_over"),
+    *("bootstrap", "provision", "restore", "clean_up", "carry_over", "import"),
     *("bucket_renaming", "bucket_removing", "bucket_settled", "bucket_renamed", "bucket_removed"),
 }
 NAMES = {

@@ -1,0 +1,365 @@
+"""`reductauth import` and `export`: on the server's data folder, by another process than the server.
+
+Rule of this file: nothing is held for long. An import lets go of the registry after each batch, for longer than one
+who waits for it sleeps; an export reads page by page.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import gc
+import os
+import stat
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO, TextIO
+
+import click
+
+from reductauth.actor import Actor
+from reductauth.chosen import ADVISED_LENGTH
+from reductauth.cli.door import INTERRUPTED
+from reductauth.cli.failures import CommandError, MisuseError, UnreachableError
+from reductauth.cli.folder import config_option, data_option
+from reductauth.cli.lines import MAX_LINE_BYTES, LineReader, line_of
+from reductauth.cli.local import local_store
+from reductauth.cli.terminal import printable, progress, say
+from reductauth.clock import Clock, system_clock
+from reductauth.configuration import Configuration
+from reductauth.errors import StoreUnavailableError
+from reductauth.housekeeping import PAUSE_SECONDS
+from reductauth.query import TokenQuery
+from reductauth.sqlite import LOADING, SqliteStore
+from reductauth.store import Snapshot, Transaction
+from reductauth.transfer import Arrival, Intake, Refusal, Taken
+
+__all__ = ["export_tokens", "import_tokens"]
+
+_NICENESS = 10
+"""Enough for whoever serves to come first; on a busy machine a batch still ends in time (`_HOLD_SECONDS`)."""
+_BATCH_LINES = 8_000
+_BATCH_BYTES = 4 * MAX_LINE_BYTES
+_HOLD_SECONDS = 0.4
+"""How long a batch goes on with the registry to itself; then what it has is committed."""
+_TOLD = 100
+"""Refusals that are printed; more are counted."""
+_PAGE = 500
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What became of a file so far."""
+
+    refused_file: TextIO | None
+    imported: int = 0
+    present: int = 0
+    administrators: int = 0
+    refused: int = 0
+    told: list[Refusal] = field(default_factory=list)
+    last_line: int = 0
+
+    def add(self, taken: Taken) -> None:
+        self.imported += taken.imported
+        self.present += taken.present
+        self.administrators += taken.administrators
+        for refusal in taken.refusals:
+            self.refuse(refusal)
+
+    def refuse(self, refusal: Refusal) -> None:
+        self.refused += 1
+        if len(self.told) < _TOLD:
+            self.told.append(refusal)
+        if self.refused_file is not None:
+            self.refused_file.write(f"{printable(str(refusal))}\n")
+
+
+@click.command("import")
+@click.argument("source", type=click.File("rb"), default="-", metavar="[FILE]")
+@click.option(
+    "--refused",
+    "refused_path",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help=f"A new file for all refusals; without it the first {_TOLD} are told.",
+)
+@data_option
+@config_option
+def import_tokens(
+    *, source: BinaryIO, refused_path: Path | None, data_path: Path | None, config_file: Path | None
+) -> None:
+    """Bring tokens into the registry of a data folder, while servers run on it: each line of FILE is one, in JSON.
+
+    A line is as `export` writes it: `name`, and `permissions` or `role`, and `secrets`, a list of objects with a
+    `digest` that was made with this registry's key; or in place of `secrets` a `value`. FILE is standard input without
+    it, or if it is -. It works on the folder only, not over HTTP.
+
+    It goes in batches, each kept as a whole. What is there already, as its line says, is left alone: after an
+    interruption the same command goes on. A line that can't be taken keeps no other out; the exit status is 1 then.
+    """
+    with _new_file(refused_path) as refused_file:
+        outcome = _Outcome(refused_file)
+        interrupted = False
+        try:
+            configuration = Configuration.read(os.environ, config_file)
+            interrupted = asyncio.run(_bring_in(source, configuration, data_path, outcome))
+        except KeyboardInterrupt:  # the second, while nothing came from a pipe
+            interrupted = True
+        except CommandError:
+            if outcome.last_line:
+                _tell(outcome)
+            raise
+    _tell(outcome)
+    if interrupted:
+        say("interrupted: the same command goes on")
+        sys.exit(INTERRUPTED)
+    if outcome.refused:
+        sys.exit(1)
+
+
+async def _bring_in(
+    source: BinaryIO, configuration: Configuration, data_path: Path | None, outcome: _Outcome
+) -> bool:
+    """Take the whole file; return whether somebody interrupted it."""
+    os.nice(_NICENESS)
+    try:
+        async with local_store(configuration, data_path, LOADING) as (store, cap_seconds):
+            clock = system_clock()
+            reader = LineReader(store.key, clock, cap_seconds)
+            with progress("importing", _length_of(source)) as advance, _uncollected():
+                await _take_all(store, _arrivals(source, reader, outcome, advance), clock, outcome)
+            if reader.short_values:
+                say(
+                    f"{reader.short_values} values are shorter than {ADVISED_LENGTH} characters: longer, random "
+                    "ones are harder to guess"
+                )
+    except asyncio.CancelledError:
+        return True
+    return False
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Do without the collector of circles: nothing here makes any, and it would look at all that a batch holds."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+async def _take_all(
+    store: SqliteStore, batches: Iterator[list[Arrival]], clock: Clock, outcome: _Outcome
+) -> None:
+    intake = Intake(Actor.environment())
+    released = 0.0
+    folding = asyncio.ensure_future(_fold_log(store))
+    for batch in batches:
+        await asyncio.sleep(0)  # where a file of nothing but refusals is interrupted
+        waiting = batch
+        while waiting:
+            await folding
+            await asyncio.sleep(max(0.0, released + PAUSE_SECONDS - time.monotonic()))
+            change = asyncio.ensure_future(store.change(partial(_step, intake, waiting, clock)))
+            try:
+                taken = await asyncio.shield(change)
+            except asyncio.CancelledError:
+                outcome.add(await change)
+                raise
+            except StoreUnavailableError as error:
+                raise UnreachableError(f"{error}; the same command goes on") from None
+            released = time.monotonic()
+            outcome.add(taken)
+            outcome.last_line = waiting[taken.done - 1].line
+            waiting = waiting[taken.done :]
+            folding = asyncio.ensure_future(_fold_log(store))
+            await asyncio.sleep(0)  # it begins, and goes on while the next batch is read
+    await folding
+
+
+async def _fold_log(store: SqliteStore) -> None:
+    """Keep the log short; should that fail, a change will tell."""
+    with contextlib.suppress(StoreUnavailableError):
+        await store.fold_log()
+
+
+def _step(intake: Intake, arrivals: list[Arrival], clock: Clock, transaction: Transaction) -> Taken:
+    ends = time.monotonic() + _HOLD_SECONDS
+    return intake.take(transaction, arrivals, clock(), lambda: time.monotonic() > ends)
+
+
+def _arrivals(
+    source: BinaryIO, reader: LineReader, outcome: _Outcome, advance: Callable[[int], None]
+) -> Iterator[list[Arrival]]:
+    """Read a batch of tokens at a time; lines that are none are refused."""
+    batch: list[Arrival] = []
+    size_bytes = 0
+    for number, line, length in _lines(source):
+        if line is None:
+            outcome.refuse(Refusal(number, None, f"is longer than {MAX_LINE_BYTES} bytes"))
+        elif line:
+            arrival = reader.read(number, line)
+            if isinstance(arrival, Refusal):
+                outcome.refuse(arrival)
+            else:
+                batch.append(arrival)
+        size_bytes += length
+        if len(batch) == _BATCH_LINES or size_bytes > _BATCH_BYTES:
+            yield batch
+            advance(size_bytes)
+            batch, size_bytes = [], 0
+    yield batch
+    advance(size_bytes)
+
+
+def _lines(source: BinaryIO) -> Iterator[tuple[int, bytes | None, int]]:
+    """Number, content and length of each line; one that is too long has no content."""
+    number = 0
+    while piece := source.readline(MAX_LINE_BYTES + 2):
+        number += 1
+        length = len(piece)
+        line: bytes | None = piece.rstrip(b"\r\n")
+        if line is not None and len(line) > MAX_LINE_BYTES:
+            line = None
+            while not piece.endswith(b"\n") and (piece := source.readline(MAX_LINE_BYTES)):
+                length += len(piece)
+        yield number, line, length
+
+
+def _length_of(source: BinaryIO) -> int | None:
+    """How much there is to read, if that can be known."""
+    try:
+        status = os.fstat(source.fileno())
+        return status.st_size - source.tell() if stat.S_ISREG(status.st_mode) else None
+    except (OSError, ValueError):
+        return None
+
+
+def _tell(outcome: _Outcome) -> None:
+    for refusal in sorted(outcome.told, key=lambda refusal: refusal.line):
+        say(str(refusal))
+    if outcome.refused > len(outcome.told):
+        say(f"and {outcome.refused - len(outcome.told):,} more")
+    click.echo(
+        f"{outcome.imported:,} imported, {outcome.present:,} already there, {outcome.refused:,} refused"
+    )
+    if outcome.administrators:
+        say(f"{outcome.administrators:,} of the imported have full access: they are administrators")
+
+
+@click.command("export")
+@click.argument("target", type=click.Path(path_type=Path, allow_dash=True), default="-", metavar="[FILE]")
+@data_option
+@config_option
+def export_tokens(*, target: Path, data_path: Path | None, config_file: Path | None) -> None:
+    """Write the tokens of a data folder's registry into FILE, while servers run on it: a line of JSON for each.
+
+    Nothing but digests of values is in it, made with the registry's key: `import` takes them where that key is. FILE
+    must be new, and only its owner may read it; it is standard output without it, or if it is -. Tokens that the
+    server's configuration declares are left out. It works on the folder only, not over HTTP.
+
+    Exits with 1 if the record of a token can't be trusted; it is left out.
+    """
+    configuration = Configuration.read(os.environ, config_file)
+    try:
+        faults = asyncio.run(_export(target, configuration, data_path))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    if faults:
+        sys.exit(1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    lines: list[bytes]
+    read: int
+    provisioned: int
+    faults: list[str]
+    last: str | None
+
+
+async def _export(target: Path, configuration: Configuration, data_path: Path | None) -> int:
+    """Write all tokens; return how many have a fault."""
+    exported = provisioned = faulty = 0
+    async with local_store(configuration, data_path) as (store, _):
+        now_us = system_clock()()
+        page = await store.read(lambda snapshot: snapshot.select(TokenQuery(limit=1), now_us))
+        with _written(target) as output, progress("exporting", page.total) as advance:
+            async for found in _pages(store, now_us):
+                output.writelines(found.lines)
+                for fault in found.faults:
+                    say(fault)
+                exported += len(found.lines)
+                provisioned += found.provisioned
+                faulty += len(found.faults)
+                advance(found.read)
+    told = f"{exported:,} exported"
+    if provisioned:
+        told += f", {provisioned:,} left out that the configuration declares"
+    if faulty:
+        told += f", {faulty:,} left out that can't be trusted"
+    say(told)
+    return faulty
+
+
+async def _pages(store: SqliteStore, now_us: int) -> AsyncIterator[_Page]:
+    last: str | None = ""
+    while last is not None:
+        page = await store.read(partial(_page, after=last, now_us=now_us))
+        yield page
+        last = page.last
+
+
+def _page(snapshot: Snapshot, *, after: str, now_us: int) -> _Page:
+    tokens, last = snapshot.tokens_after(after, _PAGE)
+    own = [token for token in tokens if not token.is_provisioned]
+    good = [token for token in own if token.fault is None]
+    return _Page(
+        [line_of(record, now_us) for record in snapshot.records(good)],
+        len(tokens),
+        len(tokens) - len(own),
+        [f"token '{token.name}': {token.fault}" for token in own if token.fault is not None],
+        last,
+    )
+
+
+@contextlib.contextmanager
+def _written(target: Path) -> Iterator[BinaryIO]:
+    """Open a file that gets its name when it is whole, and takes no other's; or standard output."""
+    if str(target) == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    try:
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, "there is one already; name a new file")
+        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as output:
+                yield output
+                output.flush()
+                os.fsync(descriptor)
+            os.link(name, target)  # not a renaming, which would take the place of what was made meanwhile
+        finally:
+            Path(name).unlink()
+    except OSError as error:
+        raise UnreachableError(f"{target}: can't be written ({error.strerror})") from None
+
+
+@contextlib.contextmanager
+def _new_file(path: Path | None) -> Iterator[TextIO | None]:
+    if path is None:
+        yield None
+        return
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise MisuseError(f"--refused {path}: can't be made ({error.strerror})") from None
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        yield file
