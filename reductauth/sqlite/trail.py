@@ -35,6 +35,9 @@ _CHECKPOINT, _CHECKPOINT_MAC, _CHECKPOINT_SEAL = "checkpoint", "checkpoint_mac",
 _READ_HEAD = f"""
 SELECT (SELECT value FROM meta WHERE name = '{_HEAD}'), (SELECT value FROM meta WHERE name = '{_HEAD_MAC}')
 """
+_MOVE_HEAD = f"""
+UPDATE meta SET value = CASE name WHEN '{_HEAD}' THEN ? ELSE ? END WHERE name IN ('{_HEAD}', '{_HEAD_MAC}')
+"""
 
 
 class TrailKey:
