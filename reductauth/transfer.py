@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any
 
 from reductauth.actor import Actor
 from reductauth.audit import AuditAction
 from reductauth.authority import check_administrator
 from reductauth.draft import check_bounds, check_lifetime
 from reductauth.errors import InvalidInputError
+from reductauth.networks import ANYWHERE, NetworkList
+from reductauth.permissions import Permissions, Role
 from reductauth.store import SecretDigest, TokenRecord, Transaction
 from reductauth.token import Token
 
@@ -41,6 +45,70 @@ class Arrival:
     def token(self) -> Token:
         """The token itself."""
         return self.record.token
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Go from one process to another flat: part by part it would take longer than it took to read the line."""
+        token = self.record.token
+        permissions = token.permissions
+        granted = permissions.full_access, _plain(permissions.read), _plain(permissions.write)
+        told = (
+            *(token.created_at_us, token.updated_at_us, token.created_by, token.description),
+            *(
+                None if token.role is None else str(token.role),
+                token.is_provisioned,
+                token.active,
+                token.valid_from_us,
+            ),
+            *(token.expires_at_us, token.revoked_at_us, token.ttl_seconds, token.allowlist.entries),
+            token.last_access_us,
+        )
+        digests = [
+            (one.key_id, one.digest, one.created_at_us, one.expires_at_us) for one in self.record.digests
+        ]
+        head = self.line, self.has_id, self.has_creation, token.token_id, token.name
+        return _arrival, (head, granted, told, digests)
+
+
+def _plain(patterns: Sequence[str]) -> tuple[str, ...]:
+    return tuple(map(str, patterns))
+
+
+def _arrival(
+    head: tuple[int, bool, bool, str, str],
+    granted: tuple[bool, tuple[str, ...], tuple[str, ...]],
+    told: tuple[Any, ...],
+    digests: Sequence[tuple[str, bytes, int, int | None]],
+) -> Arrival:
+    """What `Arrival.__reduce__` has taken apart."""
+    line, has_id, has_creation, token_id, name = head
+    created_at_us, updated_at_us, created_by, description, role, is_provisioned, active, *times = told
+    valid_from_us, expires_at_us, revoked_at_us, ttl_seconds, entries, last_access_us = times
+    token = Token(
+        token_id=token_id,
+        name=name,
+        permissions=_permissions(*granted),
+        created_at_us=created_at_us,
+        updated_at_us=updated_at_us,
+        created_by=created_by,
+        description=description,
+        role=None if role is None else Role(role),
+        is_provisioned=is_provisioned,
+        active=active,
+        valid_from_us=valid_from_us,
+        expires_at_us=expires_at_us,
+        revoked_at_us=revoked_at_us,
+        ttl_seconds=ttl_seconds,
+        allowlist=NetworkList.of(entries) if entries else ANYWHERE,
+        last_access_us=last_access_us,
+    )
+    record = TokenRecord(token, tuple(SecretDigest(*digest) for digest in digests))
+    return Arrival(line, record, has_id, has_creation)
+
+
+@lru_cache(maxsize=4096)
+def _permissions(full_access: bool, read: tuple[str, ...], write: tuple[str, ...]) -> Permissions:
+    """What was checked in the other process, once for many tokens that may do the same."""
+    return Permissions.kept(full_access=full_access, read=read, write=write)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,8 @@ from reductauth.chosen import ADVISED_LENGTH
 from reductauth.cli.door import INTERRUPTED
 from reductauth.cli.failures import CommandError, MisuseError, UnreachableError
 from reductauth.cli.folder import config_option, data_option
-from reductauth.cli.lines import MAX_LINE_BYTES, LineReader, line_of
+from reductauth.cli.line_process import Batch, batches_of
+from reductauth.cli.lines import line_of
 from reductauth.cli.local import local_store
 from reductauth.cli.terminal import printable, progress, say
 from reductauth.clock import Clock, system_clock
@@ -44,9 +45,7 @@ __all__ = ["export_tokens", "import_tokens"]
 
 _NICENESS = 10
 """Enough for whoever serves to come first; on a busy machine a batch still ends in time (`_HOLD_SECONDS`)."""
-_BATCH_LINES = 8_000
-_BATCH_BYTES = 4 * MAX_LINE_BYTES
-_HOLD_SECONDS = 0.4
+_HOLD_SECONDS = 0.8
 """How long a batch goes on with the registry to itself; then what it has is committed."""
 _TOLD = 100
 """Refusals that are printed; more are counted."""
@@ -62,6 +61,7 @@ class _Outcome:
     present: int = 0
     administrators: int = 0
     refused: int = 0
+    short_values: int = 0
     told: list[Refusal] = field(default_factory=list)
     last_line: int = 0
 
@@ -130,13 +130,12 @@ async def _bring_in(
     os.nice(_NICENESS)
     try:
         async with local_store(configuration, data_path, LOADING) as (store, cap_seconds):
-            clock = system_clock()
-            reader = LineReader(store.key, clock, cap_seconds)
             with progress("importing", _length_of(source)) as advance, _uncollected():
-                await _take_all(store, _arrivals(source, reader, outcome, advance), clock, outcome)
-            if reader.short_values:
+                async with contextlib.aclosing(batches_of(source, store.key, cap_seconds)) as batches:
+                    await _take_all(store, batches, outcome, advance)
+            if outcome.short_values:
                 say(
-                    f"{reader.short_values} values are shorter than {ADVISED_LENGTH} characters: longer, random "
+                    f"{outcome.short_values} values are shorter than {ADVISED_LENGTH} characters: longer, random "
                     "ones are harder to guess"
                 )
     except asyncio.CancelledError:
@@ -155,14 +154,19 @@ def _uncollected() -> Iterator[None]:
 
 
 async def _take_all(
-    store: SqliteStore, batches: Iterator[list[Arrival]], clock: Clock, outcome: _Outcome
+    store: SqliteStore,
+    batches: AsyncGenerator[Batch, None],
+    outcome: _Outcome,
+    advance: Callable[[int], None],
 ) -> None:
-    intake = Intake(Actor.environment())
+    intake, clock = Intake(Actor.environment()), system_clock()
     released = 0.0
     folding = asyncio.ensure_future(_fold_log(store))
-    for batch in batches:
-        await asyncio.sleep(0)  # where a file of nothing but refusals is interrupted
-        waiting = batch
+    async for batch in batches:
+        for refusal in batch.refusals:
+            outcome.refuse(refusal)
+        outcome.short_values = batch.short_values
+        waiting = batch.arrivals
         while waiting:
             await folding
             await asyncio.sleep(max(0.0, released + PAUSE_SECONDS - time.monotonic()))
@@ -179,7 +183,7 @@ async def _take_all(
             outcome.last_line = waiting[taken.done - 1].line
             waiting = waiting[taken.done :]
             folding = asyncio.ensure_future(_fold_log(store))
-            await asyncio.sleep(0)  # it begins, and goes on while the next batch is read
+        advance(batch.size_bytes)
     await folding
 
 
@@ -192,44 +196,6 @@ async def _fold_log(store: SqliteStore) -> None:
 def _step(intake: Intake, arrivals: list[Arrival], clock: Clock, transaction: Transaction) -> Taken:
     ends = time.monotonic() + _HOLD_SECONDS
     return intake.take(transaction, arrivals, clock(), lambda: time.monotonic() > ends)
-
-
-def _arrivals(
-    source: BinaryIO, reader: LineReader, outcome: _Outcome, advance: Callable[[int], None]
-) -> Iterator[list[Arrival]]:
-    """Read a batch of tokens at a time; lines that are none are refused."""
-    batch: list[Arrival] = []
-    size_bytes = 0
-    for number, line, length in _lines(source):
-        if line is None:
-            outcome.refuse(Refusal(number, None, f"is longer than {MAX_LINE_BYTES} bytes"))
-        elif line:
-            arrival = reader.read(number, line)
-            if isinstance(arrival, Refusal):
-                outcome.refuse(arrival)
-            else:
-                batch.append(arrival)
-        size_bytes += length
-        if len(batch) == _BATCH_LINES or size_bytes > _BATCH_BYTES:
-            yield batch
-            advance(size_bytes)
-            batch, size_bytes = [], 0
-    yield batch
-    advance(size_bytes)
-
-
-def _lines(source: BinaryIO) -> Iterator[tuple[int, bytes | None, int]]:
-    """Number, content and length of each line; one that is too long has no content."""
-    number = 0
-    while piece := source.readline(MAX_LINE_BYTES + 2):
-        number += 1
-        length = len(piece)
-        line: bytes | None = piece.rstrip(b"\r\n")
-        if line is not None and len(line) > MAX_LINE_BYTES:
-            line = None
-            while not piece.endswith(b"\n") and (piece := source.readline(MAX_LINE_BYTES)):
-                length += len(piece)
-        yield number, line, length
 
 
 def _length_of(source: BinaryIO) -> int | None:

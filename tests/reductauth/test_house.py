@@ -109,6 +109,7 @@ REDUCTAUTH = [
     "reductauth.cli.books",
     "reductauth.cli.copies",
     "reductauth.cli.lines",
+    "reductauth.cli.line_process",
     "reductauth.cli.transfer",
     "reductauth.cli.digest",
     "reductauth.cli.routes",
