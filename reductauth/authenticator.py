@@ -139,14 +139,11 @@ class Authenticator:
         return identity
 
     def refuse_mistyped(self, lines: Sequence[str]) -> InvalidTokenError | None:
-        """Refuse a plain line whose value's checksum is wrong: the short way for typos and random guesses."""
-        if (
-            len(lines) == 1
-            and lines[0].startswith(_SCHEME)
-            and shape_of(lines[0][len(_SCHEME) :]) is _MISTYPED
-        ):
-            return InvalidTokenError()
-        return None
+        """Refuse a line whose value's checksum is wrong: the short way for typos and random guesses."""
+        if len(lines) != 1 or not lines[0].startswith(_SCHEME):
+            return None
+        value = lines[0][len(_SCHEME) :].lstrip(" ")  # RFC 9110 §11.4: one space or more
+        return InvalidTokenError() if shape_of(value) is _MISTYPED else None
 
     async def authenticate(
         self, value: str, address: str | None, now_us: int

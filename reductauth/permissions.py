@@ -151,9 +151,9 @@ class Permissions:
         """Whether `action` may be done to `bucket`."""
         if self.full_access:
             return True
-        if action is _READ:
+        if action == _READ:
             names, prefixes = self.read_names, self._read_prefixes
-        elif action is _WRITE:
+        elif action == _WRITE:
             names, prefixes = self.write_names, self._write_prefixes
         else:
             return False
