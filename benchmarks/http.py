@@ -96,7 +96,7 @@ async def run(rounds: int) -> Report:
 
 def short() -> Report:
     """Measure in short form."""
-    return asyncio.run(run(5))
+    return asyncio.run(run(2))
 
 
 @click.command()

@@ -164,7 +164,7 @@ async def _streamed(session: aiohttp.ClientSession, server: Process) -> tuple[fl
 
 def short() -> Report:
     """Measure in short form."""
-    return asyncio.run(run(2_000, 5))
+    return asyncio.run(run(2_000, 2))
 
 
 @click.command()

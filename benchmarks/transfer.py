@@ -148,7 +148,7 @@ async def run(tokens: int, quiet_seconds: float) -> Report:
 
 def short() -> Report:
     """Measure in short form."""
-    return asyncio.run(run(3_000, 1.0))
+    return asyncio.run(run(1_000, 0.5))
 
 
 @click.command()
