@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import random
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 import click
 
 from benchmarks.floor import Floor, floor_code
-from benchmarks.measure import Variant, take_turns
+from benchmarks.measure import Variant, put_beside
 from benchmarks.population import Population, clock_after_expiry, populated
 from benchmarks.report import Report, Row, json_option
 from reductauth.actor import Identity
@@ -26,6 +27,11 @@ SAMPLE = 2_000
 """Requests that a variant decides in a round."""
 _READ = Action.READ
 _CROWDED = f"good value, all tokens in use, {DEFAULT_CACHE_SIZE:,} remembered"
+
+_FLOOR = "floor"
+_GOOD = "good value, remembered"
+_GOALS = {_GOOD: 1.6, "mistyped value": 1.5, "unknown value": 12.0, "good value, not remembered": 12.0}
+_GROWTH = ((10, 100_000, 1.8), (1_000, 1_000_000, 2.0))
 
 Requests = list[tuple[str, str]]
 """Pairs of header and bucket."""
@@ -90,8 +96,8 @@ class Decisions:
         clock, later = system_clock(), clock_after_expiry()
         decide = self._decide
         variants: dict[str, Variant] = {
-            "floor": lambda: self._floor.decide(self._good),
-            "good value, remembered": lambda: decide(self._warm, self._good, clock, 0),
+            _FLOOR: lambda: self._floor.decide(self._good),
+            _GOOD: lambda: decide(self._warm, self._good, clock, 0),
             "mistyped value": lambda: decide(self._warm, self._mistyped, clock, SAMPLE),
             "unknown value": lambda: decide(self._warm, self._unknown, clock, SAMPLE),
             "expired": lambda: decide(self._warm, self._good, later, SAMPLE),
@@ -114,29 +120,26 @@ class Decisions:
 
 
 async def run(counts: Sequence[int], rounds: int) -> Report:
-    """Measure at each number of tokens."""
+    """Measure at each number of tokens, then the growth from some to others, side by side."""
     report = Report("authorize", "the floor, at the same number of tokens")
-    warm: dict[int, float] = {}
-    for count in counts:
-        async with populated(count) as population:
-            decisions = Decisions(population)
+    async with contextlib.AsyncExitStack() as stack:
+        good: dict[int, Variant] = {}
+        for count in counts:
+            decisions = Decisions(await stack.enter_async_context(populated(count)))
             await decisions.remember()
-            found = await take_turns(decisions.variants(), SAMPLE, rounds)
-        floor = found["floor"]
-        goals = {
-            "good value, remembered": 1.6,
-            "mistyped value": 1.5,
-            "unknown value": 12,
-            "good value, not remembered": 12,
-        }
-        for name, microseconds in found.items():
-            goal = goals.get(name)
-            report.rows.append(Row(name, microseconds / floor, microseconds, goal=goal, size=count))
-        warm[count] = found["good value, remembered"]
-    for few, many, goal in ((10, 100_000, 1.8), (1_000, 1_000_000, 2.0)):
-        if few in warm and many in warm:
-            name = f"good value, {many:,} tokens over {few:,}"
-            report.rows.append(Row(name, warm[many] / warm[few], warm[many], goal=goal))
+            variants = decisions.variants()
+            good[count] = variants[_GOOD]
+            found = await put_beside(_FLOOR, variants, SAMPLE, rounds)
+            report.rows += [
+                Row(name, beside.ratio, beside.microseconds, goal=_GOALS.get(name), size=count)
+                for name, beside in found.items()
+            ]
+        for few, many, goal in _GROWTH:
+            if few in good and many in good:
+                pair = {"few": good[few], "many": good[many]}
+                beside = (await put_beside("few", pair, SAMPLE, 4 * rounds))["many"]
+                name = f"good value, {many:,} tokens over {few:,}"
+                report.rows.append(Row(name, beside.ratio, beside.microseconds, goal=goal))
     return report
 
 

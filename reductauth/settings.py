@@ -136,7 +136,7 @@ class Settings(BaseModel):
     )
     auth_cache_size: Annotated[int, BeforeValidator(_whole), Field(ge=1, le=_MAX_CACHE_SIZE)] = setting(
         DEFAULT_CACHE_SIZE,
-        "values that are remembered at most, about 1.5 KB each; the registry is asked for others at each use",
+        "values that are remembered at most, about 1 KB each; the registry is asked for others at each use",
         f"a whole number from 1 to {_MAX_CACHE_SIZE}",
     )
     token_max_lifetime_seconds: Annotated[int, Field(ge=1, le=MAX_LIFETIME_SECONDS)] | None = setting(

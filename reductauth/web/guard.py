@@ -205,7 +205,7 @@ def _demand(handler: _Handler, policy: _TokenPolicy) -> _Handler:
             auth = match_info.current_app.get(AUTH) or _auth(request)
             gate, now_us = auth.gate, auth.clock()
             lines = request.headers.getall(AUTHORIZATION, ())
-            identity = gate.recall(lines, request.remote, now_us)
+            identity = gate.recall(lines, request.remote or None, now_us)
             if identity is None:
                 found = gate.refuse_mistyped(lines) or await gate.identify(request, now_us)
                 if isinstance(found, AuthenticationError):
