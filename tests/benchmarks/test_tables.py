@@ -60,7 +60,6 @@ def test_marks_that_cannot_be_followed(figures: Path, text: str, told: str) -> N
         updated(text, figures)
 
 
-@pytest.mark.skipif(not DOCUMENT.exists(), reason="the final figures are not measured yet")
 def test_the_committed_tables_are_those_of_the_committed_figures() -> None:
     """Nobody wrote into a table by hand, or committed figures and left the table."""
     text = DOCUMENT.read_text("utf-8")
