@@ -48,8 +48,8 @@ def test_a_missing_extra_does_not_end_the_run_of_all(tmp_path: Path) -> None:
     run = f"""
 import benchmarks.__main__ as all_of_them, types
 all_of_them._MODULES = ("peers", "wire", "nothing")
-sys.modules["benchmarks.nothing"] = types.SimpleNamespace(short=lambda: all_of_them.floor)
-all_of_them.floor = types.SimpleNamespace(show=lambda folder: print("the others run"))
+report = all_of_them.Report("nothing", "the others, which run")
+sys.modules["benchmarks.nothing"] = types.SimpleNamespace(short=lambda: report)
 all_of_them.main(["--json", {str(tmp_path)!r}])
 """
     done = run_module("-c", WITHOUT_PEERS + run)
@@ -59,4 +59,5 @@ all_of_them.main(["--json", {str(tmp_path)!r}])
         "install it with: pip install -e '.[peers]'"
         for name in ("peers", "wire")
     ]
-    assert done.stdout.endswith("the others run\n")
+    assert "nothing: ratios to the others, which run" in done.stdout
+    assert [file.name for file in tmp_path.iterdir()] == ["nothing.json"]

@@ -221,7 +221,7 @@ async def test_other_faults(forks: Forks, tmp_path: Path, fault: DiskFault, ever
 @pytest.fixture
 def every(request: pytest.FixtureRequest) -> int:
     """With a hundred rounds each operation fails in its turn; with fewer, every so many."""
-    return max(1, 100 // int(request.config.getoption("rounds") or 20))
+    return max(1, 100 // int(request.config.getoption("rounds") or 12))
 
 
 STARTS: dict[str, tuple[bool, int]] = {
