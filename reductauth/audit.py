@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from reductauth.query import DEFAULT_LIMIT
-from reductauth.times import rfc3339
+from reductauth.times import rfc3339, rfc3339_or_none
 from reductauth.token import Token
 
 __all__ = ["AuditAction", "AuditEntry", "AuditQuery", "Detail", "change_of", "detail_text"]
@@ -124,13 +124,9 @@ def _told(token: Token) -> Detail:
         "is_provisioned": token.is_provisioned,
         "active": token.active,
         "created_at": rfc3339(token.created_at_us),
-        "valid_from": _time(token.valid_from_us),
-        "expires_at": _time(token.expires_at_us),
-        "revoked_at": _time(token.revoked_at_us),
+        "valid_from": rfc3339_or_none(token.valid_from_us),
+        "expires_at": rfc3339_or_none(token.expires_at_us),
+        "revoked_at": rfc3339_or_none(token.revoked_at_us),
         "ttl": token.ttl_seconds,
         "ip_allowlist": list(token.allowlist.entries),
     }
-
-
-def _time(time_us: int | None) -> str | None:
-    return None if time_us is None else rfc3339(time_us)

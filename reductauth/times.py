@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-__all__ = ["parse_time", "rfc3339"]
+__all__ = ["parse_time", "rfc3339", "rfc3339_or_none"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UTC_EPOCH = _EPOCH.replace(tzinfo=None)
@@ -44,3 +44,8 @@ def rfc3339(time_us: int) -> str:
     if not _FIRST_US <= time_us <= _LAST_US:
         time_us = min(max(time_us, _FIRST_US), _LAST_US)
     return (_UTC_EPOCH + timedelta(microseconds=time_us)).isoformat(timespec="microseconds") + "Z"
+
+
+def rfc3339_or_none(time_us: int | None) -> str | None:
+    """Write a time as `rfc3339` does, or None where there is none."""
+    return None if time_us is None else rfc3339(time_us)

@@ -23,7 +23,7 @@ from reductauth.networks import ANYWHERE, NetworkList
 from reductauth.permissions import Permissions
 from reductauth.provisioning import KeyedDigest
 from reductauth.store import SecretDigest, TokenRecord
-from reductauth.times import rfc3339
+from reductauth.times import rfc3339, rfc3339_or_none
 from reductauth.token import Token
 from reductauth.transfer import Arrival, Refusal, check_arrival
 from reductauth.value import check_name
@@ -159,17 +159,17 @@ def line_of(record: TokenRecord, now_us: int) -> bytes:
             },
             "active": token.active,
             "created_at": rfc3339(token.created_at_us),
-            "valid_from": _time(token.valid_from_us),
-            "expires_at": _time(token.expires_at_us),
-            "revoked_at": _time(token.revoked_at_us),
+            "valid_from": rfc3339_or_none(token.valid_from_us),
+            "expires_at": rfc3339_or_none(token.expires_at_us),
+            "revoked_at": rfc3339_or_none(token.revoked_at_us),
             "ttl": token.ttl_seconds,
             "ip_allowlist": token.allowlist.entries,
-            "last_access": _time(token.last_access_us),
+            "last_access": rfc3339_or_none(token.last_access_us),
             "secrets": [
                 {
                     "digest": str(KeyedDigest(digest.key_id, digest.digest)),
                     "created_at": rfc3339(digest.created_at_us),
-                    "expires_at": _time(digest.expires_at_us),
+                    "expires_at": rfc3339_or_none(digest.expires_at_us),
                 }
                 for digest in record.digests
                 if digest.is_live(now_us)
@@ -177,10 +177,6 @@ def line_of(record: TokenRecord, now_us: int) -> bytes:
         },
         option=orjson.OPT_APPEND_NEWLINE,
     )
-
-
-def _time(time_us: int | None) -> str | None:
-    return None if time_us is None else rfc3339(time_us)
 
 
 def _parsed(line: bytes) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from reductauth.networks import MAX_NETWORKS, NetworkList
 from reductauth.permissions import MAX_PATTERNS, Permissions, Role
 from reductauth.query import Page
 from reductauth.registry import MAX_GRACE_SECONDS, Minted
-from reductauth.times import parse_time, rfc3339
+from reductauth.times import parse_time, rfc3339, rfc3339_or_none
 from reductauth.token import Secret, Token
 
 __all__ = [
@@ -281,9 +281,9 @@ def token_view(token: Token, now_us: int) -> dict[str, Any]:
             "write": [str(pattern) for pattern in token.permissions.write],
         },
         "is_provisioned": token.is_provisioned,
-        "expires_at": _optional_rfc3339(token.expires_at_us),
+        "expires_at": rfc3339_or_none(token.expires_at_us),
         "ttl": token.ttl_seconds,
-        "last_access": _optional_rfc3339(token.last_access_us),
+        "last_access": rfc3339_or_none(token.last_access_us),
         "ip_allowlist": list(token.allowlist.entries),
         "is_expired": token.is_expired(now_us),
     }
@@ -298,8 +298,8 @@ def full_view(details: TokenDetails, now_us: int) -> dict[str, Any]:
         "role": token.role,
         "status": token.status_at(now_us),
         "active": token.active,
-        "valid_from": _optional_rfc3339(token.valid_from_us),
-        "revoked_at": _optional_rfc3339(token.revoked_at_us),
+        "valid_from": rfc3339_or_none(token.valid_from_us),
+        "revoked_at": rfc3339_or_none(token.revoked_at_us),
         "updated_at": rfc3339(token.updated_at_us),
         "created_by": token.created_by,
         "last_access_ip": token.last_access_ip,
@@ -326,8 +326,8 @@ def _counts_view(counts: UsageCounts) -> dict[str, int]:
 def _secret_view(secret: Secret) -> dict[str, Any]:
     return {
         "created_at": rfc3339(secret.created_at_us),
-        "expires_at": _optional_rfc3339(secret.expires_at_us),
-        "last_access": _optional_rfc3339(secret.last_access_us),
+        "expires_at": rfc3339_or_none(secret.expires_at_us),
+        "last_access": rfc3339_or_none(secret.last_access_us),
         "last_access_ip": secret.last_access_ip,
         "uses": secret.uses,
     }
@@ -384,10 +384,6 @@ def minted_view(minted: Minted) -> dict[str, Any]:
     if minted.previous_expires_at_us is not None:
         view["previous_expires_at"] = rfc3339(minted.previous_expires_at_us)
     return view
-
-
-def _optional_rfc3339(time_us: int | None) -> str | None:
-    return None if time_us is None else rfc3339(time_us)
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
