@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
-import statistics
 import time
 from pathlib import Path
 
 import click
 
 from benchmarks.floor import floor_code
+from benchmarks.measure import take_rounds
 from benchmarks.process import Process, started
 from benchmarks.report import Report, Row, json_option
 from benchmarks.served import BUCKET, VARIANTS
@@ -67,22 +66,8 @@ async def run(rounds: int) -> Report:
             variant: Server(await stack.enter_async_context(started("benchmarks.served", variant)))
             for variant in VARIANTS
         }
-        samples: dict[str, list[tuple[float, float]]] = {variant: [] for variant in VARIANTS}
-        for server in servers.values():
-            await server.round()
-        order = list(VARIANTS)
-        for _ in range(rounds):
-            random.shuffle(order)
-            for variant in order:
-                samples[variant].append(await servers[variant].round())
+        cpu_us, time_us = await take_rounds({name: server.round for name, server in servers.items()}, rounds)
     report = Report("http", "plain: the same route without a guard; the server's CPU for a request")
-    cpu_us, time_us = (
-        {
-            name: statistics.quantiles([sample[which] for sample in found], n=4)[0]
-            for name, found in samples.items()
-        }
-        for which in (0, 1)
-    )
     plain, *_ = VARIANTS
     goals = {"guarded": 1.18}
     for name in VARIANTS:

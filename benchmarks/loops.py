@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
-import statistics
 from pathlib import Path
 
 import click
@@ -17,6 +15,7 @@ from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 
 from benchmarks.extras import from_extra
 from benchmarks.http import Server
+from benchmarks.measure import take_rounds
 from benchmarks.process import started
 from benchmarks.report import Report, Row, json_option
 from benchmarks.served import LOOPS
@@ -41,21 +40,7 @@ async def run(rounds: int) -> Report:
             )
             for application, loop in pairs
         }
-        samples: dict[tuple[str, str], list[tuple[float, float]]] = {pair: [] for pair in pairs}
-        for server in servers.values():
-            await server.round()
-        order = list(pairs)
-        for _ in range(rounds):
-            random.shuffle(order)
-            for pair in order:
-                samples[pair].append(await servers[pair].round())
-    cpu_us, time_us = (
-        {
-            pair: statistics.quantiles([sample[which] for sample in found], n=4)[0]
-            for pair, found in samples.items()
-        }
-        for which in (0, 1)
-    )
+        cpu_us, time_us = await take_rounds({pair: server.round for pair, server in servers.items()}, rounds)
     report = Report("loops", "asyncio's own loop, the same application")
     for measure, found in (("CPU", cpu_us), ("time", time_us)):
         for application, loop in pairs:

@@ -9,10 +9,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-__all__ = ["Beside", "Slow", "Variant", "put_beside", "take_turns"]
+__all__ = ["Beside", "Round", "Slow", "Variant", "put_beside", "take_rounds", "take_turns"]
 
 Variant = Callable[[], Awaitable[None]]
 """Does its work `operations` times."""
+
+Round = Callable[[], Awaitable[tuple[float, float]]]
+"""Sends a server the requests of a round; returns its CPU time and the time for each, in us."""
 
 NameT = TypeVar("NameT")
 
@@ -105,3 +108,25 @@ async def put_beside(
         name: Beside(statistics.median(ratios[name] or [1.0]), statistics.quantiles(samples[name], n=4)[0])
         for name in variants
     }
+
+
+async def take_rounds(
+    variants: Mapping[NameT, Round], rounds: int
+) -> tuple[dict[NameT, float], dict[NameT, float]]:
+    """Run a round of every variant, in random order, again and again; return the lower quartiles of CPU and of time."""
+    samples: dict[NameT, list[tuple[float, float]]] = {name: [] for name in variants}
+    for send in variants.values():
+        await send()
+    order = list(variants)
+    for _ in range(rounds):
+        random.shuffle(order)
+        for name in order:
+            samples[name].append(await variants[name]())
+
+    def quartiles(which: int) -> dict[NameT, float]:
+        return {
+            name: statistics.quantiles([sample[which] for sample in found], n=4)[0]
+            for name, found in samples.items()
+        }
+
+    return quartiles(0), quartiles(1)

@@ -13,14 +13,14 @@ import statistics
 import sys
 import tempfile
 import time
-from asyncio.subprocess import DEVNULL, PIPE
+from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
-import orjson
 
+from benchmarks.process import started
 from benchmarks.report import Report, Row, json_option
 from benchmarks.served import BUCKET
 from reductauth.changes import new_token
@@ -82,21 +82,6 @@ class _Server:
 
 
 @contextlib.asynccontextmanager
-async def _serving() -> AsyncIterator[_Server]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "benchmarks.served", "guarded", stdout=PIPE
-    )
-    try:
-        if process.stdout is None:
-            raise AssertionError("the output of a server is a pipe")
-        told = orjson.loads(await process.stdout.readline())
-        yield _Server(told["port"], told["value"], Path(told["folder"]))
-    finally:
-        process.terminate()
-        await process.wait()
-
-
-@contextlib.asynccontextmanager
 async def _read_beside(server: _Server, latencies_us: list[float]) -> AsyncIterator[None]:
     reading = asyncio.create_task(server.read(latencies_us))
     try:
@@ -122,7 +107,9 @@ async def run(tokens: int, quiet_seconds: float) -> Report:
     alone_us: list[float] = []
     beside_us: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
-        async with _serving() as server:
+        async with started("benchmarks.served", "guarded") as process:
+            told = process.told
+            server = _Server(told["port"], told["value"], Path(told["folder"]))
             file = Path(folder) / "tokens.jsonl"
             await asyncio.to_thread(_write, file, tokens, RegistryFolder(server.folder / "auth").stored_key())
             async with _read_beside(server, alone_us):

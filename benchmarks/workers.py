@@ -13,19 +13,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import random
 import re
-import statistics
 import sys
 import tempfile
 import time
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import click
 
 from benchmarks.load import Client, Load, client
+from benchmarks.measure import take_rounds
 from benchmarks.process import cpu_us_of
 from benchmarks.report import Report, Row, json_option
 from reductauth.value import mint
@@ -99,21 +99,9 @@ async def run(counts: Sequence[int], rounds: int) -> Report:
     async with contextlib.AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(client()) for _ in range(_CLIENTS)]
         engines = {count: await stack.enter_async_context(_engine(count)) for count in counts}
-        samples: dict[tuple[int, str], list[tuple[float, float]]] = {variant: [] for variant in variants}
-        for count, load in variants:
-            await engines[count].round(clients, load)
-        order = list(variants)
-        for _ in range(rounds):
-            random.shuffle(order)
-            for count, load in order:
-                samples[count, load].append(await engines[count].round(clients, load))
-    cpu_us, time_us = (
-        {
-            variant: statistics.quantiles([sample[which] for sample in found], n=4)[0]
-            for variant, found in samples.items()
-        }
-        for which in (0, 1)
-    )
+        cpu_us, time_us = await take_rounds(
+            {(count, load): partial(engines[count].round, clients, load) for count, load in variants}, rounds
+        )
     report = Report("workers", "one process", "processes")
     fewest, processors = min(counts), len(os.sched_getaffinity(0))
     for load in _LOADS:
