@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
+from typing import Protocol
 
 ROOT_VALUE = "root-value-of-the-tests-0123456789abcdef"
 
@@ -26,13 +27,38 @@ def clean_environment(**variables: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": path, **variables}
 
 
-class ServerProcess:
+class ServerProcess(Protocol):
+    """A process that serves, however it was started."""
+
+    url: str
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        ...
+
+    @property
+    def log(self) -> str:
+        """What it has logged."""
+        ...
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal and wait; return the exit status, negative for a signal."""
+        ...
+
+
+class StartedServer:
     """`python -m storage_demo`, or another command that serves, as a user starts it."""
 
     def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
         self.process = process
         self._log = log
         self.url = ""
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return self.process.pid
 
     @property
     def log(self) -> str:
@@ -53,7 +79,7 @@ class ServerProcess:
         raise AssertionError(f"the server did not start:\n{self.log}")
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Send a signal and wait; return the exit status."""
+        """Send a signal and wait; return the exit status, negative for a signal."""
         self.process.send_signal(number)
         return self.process.wait(_PATIENCE_SECONDS)
 
@@ -66,7 +92,7 @@ def serving(
     *,
     interpreter: str = sys.executable,
     patience_seconds: float = _PATIENCE_SECONDS,
-) -> Iterator[ServerProcess]:
+) -> Iterator[StartedServer]:
     """Run a server in `folder`, with its data in `folder/data`, on a port of the system's choice.
 
     Failed authentications are not limited, unless `environ` says so: many of these tests are made of them.
@@ -77,7 +103,7 @@ def serving(
         process = subprocess.Popen(
             [interpreter, *command], cwd=folder, env=clean_environment(**variables), stderr=output
         )
-    server = ServerProcess(process, log)
+    server = StartedServer(process, log)
     try:
         server.wait_until_listening(patience_seconds)
         yield server

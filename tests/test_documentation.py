@@ -81,6 +81,7 @@ def copied_project(folder: Path) -> Iterator[Path]:
     yield folder
 
 
+@pytest.mark.long
 def test_the_run_command_and_its_session(tmp_path: Path) -> None:
     """Word for word in a fresh clone: it installs, it starts, and curl prints what the README shows."""
     (command,) = [text.strip() for text in blocks("sh") if "scripts/serve" in text]

@@ -16,6 +16,11 @@ from aiohttp import web
 from reductauth.policy import Anonymous
 from reductauth.web.guard import requires
 
+try:
+    from yaml import CSafeLoader as Loader
+except ImportError:  # PyYAML was built without libyaml: the same, a quarter of a second later
+    from yaml import SafeLoader as Loader  # type: ignore[assignment]  # the two have no class in common
+
 __all__ = ["openapi_route"]
 
 
@@ -34,7 +39,7 @@ def openapi_route(base_path: str) -> web.RouteDef:
 
 @cache  # it takes a moment to read, and never changes
 def _document(api: str) -> bytes:
-    document = yaml.safe_load(files("reductauth.web").joinpath("openapi.yaml").read_bytes())
+    document = yaml.load(files("reductauth.web").joinpath("openapi.yaml").read_bytes(), Loader)
     document["info"]["version"] = version("reductauth")
     document["servers"] = [{"url": api}]
     return orjson.dumps(document)

@@ -75,7 +75,7 @@ class Campaign:
     @property
     def growth_kib(self) -> int:
         """What the server's memory grew by when it was warm; the most that it ever had counts."""
-        return memory_kib(self.server.process.pid)[1] - max(self.memory[:3])
+        return memory_kib(self.server.pid)[1] - max(self.memory[:3])
 
     def _attack(self, number: int) -> None:
         url = URL(self.server.url)
@@ -104,7 +104,7 @@ class Campaign:
                 if number == 0 and place % (10 * _CASES_BETWEEN_CHECKS) == 0:
                     self._tidy_up()
             if number == 0 and place % max(1, self.count // _ATTACKERS // _SAMPLES) == 0:
-                self.memory.append(memory_kib(self.server.process.pid)[0])
+                self.memory.append(memory_kib(self.server.pid)[0])
             if faults:
                 self._keep(f"{number}-{place}", data, outcome.received, faults)
 

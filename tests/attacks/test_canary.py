@@ -22,7 +22,8 @@ from yarl import URL
 from reductauth.cli import main as reductauth_command
 from storage_demo.__main__ import main as storage_demo_command
 from tests.attacks.wire import Connection, Outcome
-from tests.servers import ServerProcess, serving
+from tests.forked import forked
+from tests.servers import ServerProcess
 from tests.storage_demo.test_routes import CALLS, golden_routes
 
 CANARY = "Zq7CanaryThatNobodyMayEverSee9xK"
@@ -279,7 +280,7 @@ def backups(data: Path, folder: Path) -> None:
 def test_requests(tmp_path: Path, environ: dict[str, str]) -> None:
     """Hundreds of refusals: the value is in none of them, not in the log, and in no file."""
     (tmp_path / "backup").mkdir()
-    with serving(tmp_path, environ) as server:
+    with forked(tmp_path, environ) as server:
         count = refused(server)
         if environ is ENVIRON:
             assert count > 400

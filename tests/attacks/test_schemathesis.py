@@ -40,6 +40,7 @@ unsupported_method.enabled = false
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("caller", ["administrator", "nobody"])
 @pytest.mark.parametrize("parser", PARSERS)
 def test_what_nobody_thought_of(

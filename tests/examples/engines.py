@@ -12,7 +12,7 @@ from pathlib import Path
 
 from aiohttp import ClientSession, TCPConnector
 
-from tests.servers import ROOT_VALUE, ServerProcess, serving
+from tests.servers import ROOT_VALUE, StartedServer, serving
 
 ROOT = {"Authorization": f"Bearer {ROOT_VALUE}"}
 PATIENCE_SECONDS = 20.0
@@ -58,7 +58,7 @@ def stopped(*pids: int) -> Iterator[None]:
 class Engine:
     """`python -m examples.workers`, running."""
 
-    def __init__(self, server: ServerProcess, count: int) -> None:
+    def __init__(self, server: StartedServer, count: int) -> None:
         self.server = server
         self.count = count
 

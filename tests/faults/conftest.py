@@ -17,7 +17,7 @@ def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
     """The process that forks servers."""
     if shutil.which("gcc") is None:
         pytest.skip("there is no gcc, which compiles the layer below the server (tests/faults/disk.c)")
-    started = Forks(compile_layer(tmp_path_factory.mktemp("layer")))
+    started = Forks(LD_PRELOAD=str(compile_layer(tmp_path_factory.mktemp("layer"))))
     yield started
     started.close()
 

@@ -18,7 +18,8 @@ import pytest
 from aiohttp import ClientSession, ClientTimeout
 from yarl import URL
 
-from tests.servers import ServerProcess, serving
+from tests.forked import forked
+from tests.servers import ServerProcess
 from tests.storage_demo.test_streaming import (
     RECORD_BYTES,
     ROOT,
@@ -37,7 +38,7 @@ PROTOCOLS = ("one", "several")
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[ServerProcess]:
-    with serving(tmp_path) as process:
+    with forked(tmp_path) as process:
         yield process
 
 
@@ -134,7 +135,7 @@ def assert_no_snapshot(folder: Path) -> None:
 
 def open_contents(server: ServerProcess) -> list[str]:
     """The content files that the process has open."""
-    descriptors = Path(f"/proc/{server.process.pid}/fd")
+    descriptors = Path(f"/proc/{server.pid}/fd")
     links = [str(link.readlink()) for link in descriptors.iterdir() if link.is_symlink()]
     return [link for link in links if "/contents/" in link]
 

@@ -6,14 +6,16 @@ nobody, and a renamed one to those who could read it before.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from aiohttp import ClientError, ClientSession
 
-from tests.servers import ROOT_VALUE, ServerProcess, serving
+from tests.forked import forked
+from tests.servers import ROOT_VALUE, ServerProcess
 
 # The demo, except that it kills itself before the Nth step of its first change of a bucket.
 DYING = """
@@ -64,21 +66,20 @@ ROOT = {"Authorization": f"Bearer {ROOT_VALUE}"}
 def dying_server(folder: Path, steps: int) -> Iterator[ServerProcess]:
     (folder / "dying.py").write_text(DYING)
     environ = {"RS_API_TOKEN": ROOT_VALUE, "STEPS": str(steps)}
-    with serving(folder, environ, ("dying.py",)) as server:
+    with forked(folder, environ, ("dying.py",)) as server:
         yield server
 
 
-@asynccontextmanager
-async def prepared(folder: Path) -> AsyncIterator[dict[str, str]]:
-    """A bucket with a record, and a token with an exact grant on it; gives the token's header."""
-    with serving(folder) as server:
+async def prepare(folder: Path) -> dict[str, str]:
+    """Make a bucket with a record, and a token with an exact grant on it; return the token's header."""
+    with forked(folder) as server:
         async with ClientSession(server.url, headers=ROOT) as session:
             async with session.post("/api/v1/b/old"), session.post("/api/v1/b/old/e?ts=1", data=b"1"):
                 pass
             async with session.post("/api/v1/tokens/reader", data=b'{"read": ["old"]}') as made:
                 value = (await made.json())["value"]
         assert server.stop() == 0
-    yield {"Authorization": f"Bearer {value}"}
+    return {"Authorization": f"Bearer {value}"}
 
 
 async def status_of(session: ClientSession, bucket: str, headers: dict[str, str]) -> int:
@@ -90,13 +91,15 @@ async def status_of(session: ClientSession, bucket: str, headers: dict[str, str]
 async def test_killed_at_each_step(tmp_path: Path, action: str) -> None:
     """Steps are taken one more each time, until the server lives to answer."""
     outcomes = []
+    prepared = tmp_path / "prepared"
+    prepared.mkdir()
+    reader = await prepare(prepared)
     for steps in range(20):
         folder = tmp_path / f"{action}-{steps}"
-        folder.mkdir()
-        async with prepared(folder) as reader:
-            with dying_server(folder, steps) as server:
-                answered = await change_bucket(server, action)
-            outcomes.append(await check_after_restart(folder, action, reader, answered))
+        shutil.copytree(prepared, folder)
+        with dying_server(folder, steps) as server:
+            answered = await change_bucket(server, action)
+        outcomes.append(await check_after_restart(folder, action, reader, answered))
         if answered:
             break
     else:
@@ -123,7 +126,7 @@ async def change_bucket(server: ServerProcess, action: str) -> bool:
 
 async def check_after_restart(folder: Path, action: str, reader: dict[str, str], answered: bool) -> str:
     """Look at what the next start made of it; return whether the change had happened."""
-    with serving(folder) as server:
+    with forked(folder) as server:
         async with ClientSession(server.url, headers=ROOT) as session:
             old, new = await status_of(session, "old", ROOT), await status_of(session, "new", ROOT)
             if old == 200:

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientConnectorError, ClientError, ClientSession, ClientTimeout, TCPConnector
 
-from tests.servers import ROOT_VALUE, serving, start_refused
+from tests.forked import forked, refused
+from tests.servers import ROOT_VALUE, serving
 
 ROOT = {"Authorization": f"Bearer {ROOT_VALUE}"}
 TOKEN = {"RS_API_TOKEN": ROOT_VALUE}
@@ -50,7 +51,7 @@ async def test_cross_origin_requests(
 ) -> None:
     """A listed origin is named, any other is served without being named; no credentials are allowed along."""
     headers = {} if origin is None else {"Origin": origin}
-    with serving(tmp_path, {**TOKEN, "RS_CORS_ALLOW_ORIGIN": setting}) as server:
+    with forked(tmp_path, {**TOKEN, "RS_CORS_ALLOW_ORIGIN": setting}) as server:
         async with ClientSession(server.url, headers=headers) as session:
             for method, path, status in ANSWERS:
                 async with session.request(method, path) as response:
@@ -73,13 +74,13 @@ async def test_cross_origin_requests(
 )
 def test_origins_that_are_refused(tmp_path: Path, setting: str) -> None:
     """What no browser would ever send is no origin."""
-    log = start_refused(tmp_path, {**TOKEN, "RS_CORS_ALLOW_ORIGIN": setting})
+    log = refused(tmp_path, {**TOKEN, "RS_CORS_ALLOW_ORIGIN": setting})
     assert f"RS_CORS_ALLOW_ORIGIN={setting!r}: must be origins such as" in log
 
 
 async def test_head_has_the_headers_of_get(tmp_path: Path) -> None:
     """The real length and no body, on every route that has both."""
-    with serving(tmp_path, TOKEN) as server:
+    with forked(tmp_path, TOKEN) as server:
         async with ClientSession(server.url, headers=ROOT) as session:
             async with session.post("/api/v1/b/home"), session.post("/api/v1/b/home/e?ts=1", data=b"12345"):
                 pass
@@ -132,9 +133,9 @@ async def test_a_stop_lets_requests_finish(tmp_path: Path) -> None:
             async with await uploading as response:
                 assert response.status == 200
         assert server.process.wait(20) == 0
-    with serving(tmp_path, TOKEN) as server:
+    with forked(tmp_path, TOKEN) as again:
         async with (
-            ClientSession(server.url, headers=ROOT) as session,
+            ClientSession(again.url, headers=ROOT) as session,
             session.get("/api/v1/b/home/e") as response,
         ):
             assert await response.read() == b"x" * 600_000 + b"y" * 600_000
@@ -154,7 +155,7 @@ async def test_tls(tmp_path: Path, certificate: tuple[Path, Path]) -> None:
     """With a certificate and its key the server speaks HTTPS, and only that."""
     chain, key = certificate
     environ = {**TOKEN, "RS_CERT_PATH": str(chain), "RS_CERT_KEY_PATH": str(key)}
-    with serving(tmp_path, environ) as server:
+    with forked(tmp_path, environ) as server:
         assert "tls=on" in server.log
         trusting = ssl.create_default_context(cafile=chain)
         url = server.url.replace("http:", "https:")
@@ -174,8 +175,8 @@ def test_certificates_that_are_refused(tmp_path: Path, certificate: tuple[Path, 
     chain, key = (str(path) for path in certificate)
     missing = str(tmp_path / "missing.pem")
     for given in ({"RS_CERT_PATH": chain}, {"RS_CERT_KEY_PATH": key}):
-        assert "set both for HTTPS, or none for HTTP" in start_refused(tmp_path, {**TOKEN, **given})
+        assert "set both for HTTPS, or none for HTTP" in refused(tmp_path, {**TOKEN, **given})
     for pair in ((missing, key), (chain, missing), (key, chain), (key, key)):
-        log = start_refused(tmp_path, {**TOKEN, "RS_CERT_PATH": pair[0], "RS_CERT_KEY_PATH": pair[1]})
+        log = refused(tmp_path, {**TOKEN, "RS_CERT_PATH": pair[0], "RS_CERT_KEY_PATH": pair[1]})
         assert "can't be loaded" in log
         assert "Traceback" not in log

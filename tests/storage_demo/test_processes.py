@@ -6,7 +6,8 @@ from pathlib import Path
 
 from aiohttp import ClientSession
 
-from tests.servers import ROOT_VALUE, serving
+from tests.forked import forked
+from tests.servers import ROOT_VALUE
 
 ROUNDS = 250
 """Unless `--rounds` says otherwise."""
@@ -18,7 +19,7 @@ async def test_a_token_removed_through_one_process_is_refused_by_the_other(
 ) -> None:
     """Hundreds of times in a row, with a cache that was warm: the very next request is refused."""
     accepted_after_removal = 0
-    with serving(tmp_path) as first, serving(tmp_path) as second:
+    with forked(tmp_path) as first, forked(tmp_path) as second:
         async with ClientSession(first.url, headers=ROOT) as here, ClientSession(second.url) as there:
             for number in range(rounds or ROUNDS):
                 token = f"/api/v1/tokens/t{number}"
@@ -37,7 +38,7 @@ async def test_a_token_removed_through_one_process_is_refused_by_the_other(
 
 async def test_a_value_rotated_through_one_process_is_refused_by_the_other(tmp_path: Path) -> None:
     """The old value is refused, and the new one is known, on the next request."""
-    with serving(tmp_path) as first, serving(tmp_path) as second:
+    with forked(tmp_path) as first, forked(tmp_path) as second:
         async with ClientSession(first.url, headers=ROOT) as here, ClientSession(second.url) as there:
             async with here.post("/api/v1/tokens/t", data=b"{}") as made:
                 value = (await made.json())["value"]
@@ -53,7 +54,7 @@ async def test_a_value_rotated_through_one_process_is_refused_by_the_other(tmp_p
 
 async def test_buckets_and_records_are_shared(tmp_path: Path) -> None:
     """What is written through one process is read through the other; a renamed bucket takes its grants along."""
-    with serving(tmp_path) as first, serving(tmp_path) as second:
+    with forked(tmp_path) as first, forked(tmp_path) as second:
         async with ClientSession(first.url, headers=ROOT) as here, ClientSession(second.url) as there:
             async with here.post("/api/v1/b/shared"), here.post("/api/v1/b/shared/e?ts=1", data=b"one"):
                 pass

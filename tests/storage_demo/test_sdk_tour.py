@@ -10,13 +10,14 @@ import pytest
 from reduct import BucketSettings, QuotaType
 from reduct.msg.token import Permissions
 
-from tests.servers import ROOT_VALUE, ServerProcess, serving
+from tests.forked import forked
+from tests.servers import ROOT_VALUE, ServerProcess
 from tests.storage_demo.sdk.client import bucket_of, client, read, refused
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[ServerProcess]:
-    with serving(tmp_path) as process:
+    with forked(tmp_path) as process:
         yield process
 
 
@@ -145,13 +146,13 @@ async def test_sdk_housekeeping(server: ServerProcess) -> None:
 
 async def test_a_restart_keeps_everything(tmp_path: Path) -> None:
     """Buckets, records, tokens and their values are there after the next start."""
-    with serving(tmp_path) as server:
+    with forked(tmp_path) as server:
         root = client(server, ROOT_VALUE)
         await (await root.create_bucket("robots")).write("log", b"kept", timestamp=5, labels={"a": "b"})
         value = await root.create_token("reader", Permissions(read=["robots"]))
         created_at = (await root.get_token("reader")).created_at
         assert server.stop() == 0
-    with serving(tmp_path) as server:
+    with forked(tmp_path) as server:
         async with bucket_of(server, value).read("log") as record:
             assert (await record.read_all(), record.labels) == (b"kept", {"a": "b"})
         assert (await client(server, ROOT_VALUE).get_token("reader")).created_at == created_at
@@ -160,10 +161,10 @@ async def test_a_restart_keeps_everything(tmp_path: Path) -> None:
 
 async def test_a_changed_bootstrap_value_replaces_the_old_one(tmp_path: Path) -> None:
     """After a start with another `RS_API_TOKEN` the former value is nobody's, and other tokens stay."""
-    with serving(tmp_path) as server:
+    with forked(tmp_path) as server:
         value = await client(server, ROOT_VALUE).create_token("reader", Permissions(read=["*"]))
     changed = "another-root-value-of-the-tests-0123456789"
-    with serving(tmp_path, {"RS_API_TOKEN": changed}) as server:
+    with forked(tmp_path, {"RS_API_TOKEN": changed}) as server:
         await refused(client(server, ROOT_VALUE).me(), 401, "Invalid token")
         assert (await client(server, changed).me()).name == "init-token"
         assert (await client(server, value).me()).name == "reader"
@@ -171,7 +172,7 @@ async def test_a_changed_bootstrap_value_replaces_the_old_one(tmp_path: Path) ->
 
 async def test_without_authentication(tmp_path: Path) -> None:
     """With `RS_DISABLE_AUTH` everybody may do everything, tokens cannot be made, and the log says so."""
-    with serving(tmp_path, {"RS_DISABLE_AUTH": "true"}) as server:
+    with forked(tmp_path, {"RS_DISABLE_AUTH": "true"}) as server:
         nobody = client(server, None)
         bucket = await nobody.create_bucket("open")
         await bucket.write("e", b"1", timestamp=1)

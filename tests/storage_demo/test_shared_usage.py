@@ -9,7 +9,8 @@ from typing import Any
 
 from aiohttp import ClientSession
 
-from tests.servers import ROOT_VALUE, serving
+from tests.forked import forked
+from tests.servers import ROOT_VALUE
 
 ROOT = {"Authorization": f"Bearer {ROOT_VALUE}"}
 
@@ -33,14 +34,14 @@ async def page(session: ClientSession, path: str) -> Any:
 
 async def test_counters_of_two_processes_add_up(tmp_path: Path) -> None:
     """Each flushes at its clean stop; the sum is exact, of the token and of its value, and is there after a start."""
-    with serving(tmp_path) as first, serving(tmp_path) as second:
+    with forked(tmp_path) as first, forked(tmp_path) as second:
         async with ClientSession(first.url) as here, ClientSession(second.url) as there:
             me = await made(here, "{}")
             for number in range(30):
                 assert await status((here, there)[number % 2], "/api/v1/me", me) == 200
                 assert await status((here, there)[number % 3 == 0], "/api/v1/tokens", me) == 403
         assert (first.stop(), second.stop()) == (0, 0)
-    with serving(tmp_path) as third:
+    with forked(tmp_path) as third:
         async with ClientSession(third.url) as session:
             shown = await page(session, "/api/v1/tokens/t?view=full")
             by_month = await page(session, "/api/v1/tokens/t/usage?by=month")
@@ -52,7 +53,7 @@ async def test_counters_of_two_processes_add_up(tmp_path: Path) -> None:
 
 async def test_a_token_in_use_anywhere_is_not_idle(tmp_path: Path) -> None:
     """Used through one process for longer than its ttl, it is good in the other; unused, it ends in both."""
-    with serving(tmp_path) as first, serving(tmp_path) as second:
+    with forked(tmp_path) as first, forked(tmp_path) as second:
         async with ClientSession(first.url) as here, ClientSession(second.url) as there:
             me = await made(here, '{"permissions": {}, "ttl": 2}')
             assert await status(there, "/api/v1/me", me) == 200

@@ -39,7 +39,7 @@ def test_it_opens_as_many_files_as_it_may(tmp_path: Path) -> None:
     """A limit that only stands until somebody asks for more is raised: slow readers of batches hold many files."""
     words = ("-c", f"ulimit -Sn 256 && exec {sys.executable} -m storage_demo")
     with serving(tmp_path, command=words, interpreter="sh") as server:
-        limits = Path(f"/proc/{server.process.pid}/limits").read_text("ascii")
+        limits = Path(f"/proc/{server.pid}/limits").read_text("ascii")
     (line,) = [line for line in limits.splitlines() if line.startswith("Max open files")]
     soft, hard = line.split()[3:5]
     assert soft == hard != "256"

@@ -14,7 +14,8 @@ from typing import Any
 
 from aiohttp import ClientSession
 
-from tests.servers import ROOT_VALUE, serving
+from tests.forked import forked
+from tests.servers import ROOT_VALUE
 
 Headers = Mapping[str, str]
 NOBODY: Headers = MappingProxyType({})
@@ -56,7 +57,7 @@ class Storage:
 
 @asynccontextmanager
 async def storage(folder: Path, **settings: str) -> AsyncIterator[Storage]:
-    with serving(folder, {"RS_API_TOKEN": ROOT_VALUE, **settings}) as server:
+    with forked(folder, {"RS_API_TOKEN": ROOT_VALUE, **settings}) as server:
         async with ClientSession(server.url) as session:
             yield Storage(session)
 

@@ -14,7 +14,8 @@ import pytest
 from aiohttp import ClientError, ClientSession, ClientTimeout
 from yarl import URL
 
-from tests.servers import ROOT_VALUE, ServerProcess, serving
+from tests.forked import forked
+from tests.servers import ROOT_VALUE, ServerProcess
 
 RECORD_BYTES = 256 * 1024 * 1024
 PEAK_LIMIT_BYTES = 150 * 1024 * 1024
@@ -24,7 +25,7 @@ ROOT = {"Authorization": f"Bearer {ROOT_VALUE}"}
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[ServerProcess]:
-    with serving(tmp_path) as process:
+    with forked(tmp_path) as process:
         yield process
 
 
@@ -38,7 +39,7 @@ async def session(server: ServerProcess) -> AsyncIterator[ClientSession]:
 
 def peak_bytes(server: ServerProcess) -> int:
     """The most memory that the process ever had resident (VmHWM)."""
-    status = Path(f"/proc/{server.process.pid}/status").read_text("ascii")
+    status = Path(f"/proc/{server.pid}/status").read_text("ascii")
     found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
     assert found is not None
     return int(found[1]) * 1024
@@ -134,7 +135,7 @@ async def test_a_reader_that_goes_away_in_the_middle(server: ServerProcess, sess
         response = await session.get("/api/v1/b/home/large?ts=1")
         assert await response.content.readany()
         response.close()
-    descriptors = Path(f"/proc/{server.process.pid}/fd")
+    descriptors = Path(f"/proc/{server.pid}/fd")
     async with asyncio.timeout(10):
         while any("contents" in str(link.readlink()) for link in descriptors.iterdir() if link.is_symlink()):
             await asyncio.sleep(0.05)

@@ -4,30 +4,22 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 from types import NoneType
 
 from click.testing import CliRunner
 
 from reductauth.cli import main
-from tests.servers import ROOT_VALUE, clean_environment
+from tests.forked import run_forked
+from tests.servers import ROOT_VALUE
 
 
 def reductauth(
     folder: Path, *arguments: str, text: str = "", **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a command in `folder`; `text` is its standard input."""
-    return subprocess.run(
-        [sys.executable, "-m", "reductauth", *arguments],
-        cwd=folder,
-        env=clean_environment(**variables),
-        input=text,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_forked(folder, ("-m", "reductauth", *arguments), variables, text.encode())
+    return subprocess.CompletedProcess(arguments, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 def reductauth_here(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

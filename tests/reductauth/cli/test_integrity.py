@@ -13,8 +13,9 @@ from types import MappingProxyType
 
 import pytest
 
+from tests.forked import forked, refused
 from tests.reductauth.cli.commands import reductauth_here, remote
-from tests.servers import ROOT_VALUE, serving, start_refused
+from tests.servers import ROOT_VALUE
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 WHOLE = "the registry is whole\n"
@@ -34,7 +35,7 @@ def made(folder: Path, name: str, *options: str) -> str:
 
 def registry_of(tmp_path: Path) -> None:
     """A server was here once."""
-    with serving(tmp_path) as server:
+    with forked(tmp_path) as server:
         server.stop(signal.SIGTERM)
 
 
@@ -47,7 +48,7 @@ def tamper(tmp_path: Path, statement: str) -> None:
 
 def test_beside_a_server(tmp_path: Path) -> None:
     """All is well; somebody changes a permission; it is found, told and refused."""
-    with serving(tmp_path) as server:
+    with forked(tmp_path) as server:
         value = made(tmp_path, "worker", "--read", "weather")
         assert out(tmp_path, "verify") == WHOLE
         assert out(tmp_path, "audit", "verify") == "the audit is whole\n"
@@ -67,7 +68,7 @@ def test_beside_a_server(tmp_path: Path) -> None:
 @pytest.mark.parametrize("way", ["folder", "server"])
 def test_the_books(tmp_path: Path, way: str) -> None:
     """A table, or the JSON of the route; the same from both sides."""
-    with serving(tmp_path) as server:
+    with forked(tmp_path) as server:
         made(tmp_path, "worker")
         out(tmp_path, "delete", "worker", environ=remote(server.url))
         where = remote(server.url) if way == "server" else {}
@@ -145,7 +146,7 @@ def test_a_damaged_file(tmp_path: Path) -> None:
 def test_backup_and_restore(tmp_path: Path) -> None:
     """A copy is made while the server runs; put back, what was taken away since works again, and that is told."""
     copy = tmp_path / "copy"
-    with serving(tmp_path) as server:
+    with forked(tmp_path) as server:
         for name in ("deleted", "revoked", "rotated", "stays"):
             made(tmp_path, name)
         assert out(tmp_path, "backup", str(copy)) == f"{copy}: the registry as it is now\n"
@@ -170,7 +171,7 @@ def test_backup_and_restore(tmp_path: Path) -> None:
         "rotated: was rotated, and has its older value again",
     ]
     assert out(tmp_path, "verify") == WHOLE
-    with serving(tmp_path) as server:
+    with forked(tmp_path) as server:
         listed = json.loads(out(tmp_path, "list", "--json", environ=remote(server.url)))["tokens"]
         assert [t["name"] for t in listed] == ["deleted", "init-token", "revoked", "rotated", "stays"]
         (entry,) = json.loads(out(tmp_path, "audit", "--action", "restore", "--json"))["entries"]
@@ -218,7 +219,7 @@ def test_over_what_can_not_be_read(tmp_path: Path) -> None:
     database.write_bytes(b"no database" * 999)
     out(tmp_path, "restore", str(tmp_path / "copy"), "--replace")
     assert out(tmp_path, "verify") == WHOLE
-    with serving(tmp_path) as server:
+    with forked(tmp_path) as server:
         out(tmp_path, "list", environ=remote(server.url))
 
 
@@ -231,4 +232,4 @@ def test_an_old_copy_put_back_by_hand_is_refused(tmp_path: Path) -> None:
     out(tmp_path, "delete", "worker")
     database.write_bytes((tmp_path / "copy/auth.db").read_bytes())
     assert "an older copy of auth.db was put back" in out(tmp_path, "verify", status=1)
-    assert "an older copy of auth.db" in start_refused(tmp_path, {"RS_API_TOKEN": ROOT_VALUE, "RS_PORT": "0"})
+    assert "an older copy of auth.db" in refused(tmp_path, {"RS_API_TOKEN": ROOT_VALUE, "RS_PORT": "0"})

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from reductauth.key import RegistryKey
+from tests.forked import run_forked
+from tests.reductauth.cli.commands import reductauth
 from tests.servers import clean_environment
 
 FACTORIES = """
@@ -41,15 +43,7 @@ number = 7
 
 def routes(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     (folder / "factories.py").write_text(FACTORIES)
-    return subprocess.run(
-        [sys.executable, "-m", "reductauth", "routes", *arguments],
-        cwd=folder,
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
+    return reductauth(folder, "routes", *arguments)
 
 
 def test_every_route_and_what_it_demands(tmp_path: Path) -> None:
@@ -104,15 +98,8 @@ KEY = RegistryKey.from_hex("0123456789abcdef" * 4, "tests")
 def digest(
     folder: Path, text: str | bytes, *arguments: str, **variables: str
 ) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [sys.executable, "-m", "reductauth", "digest", *arguments],
-        cwd=folder,
-        env=clean_environment(**variables),
-        input=text.encode() if isinstance(text, str) else text,
-        capture_output=True,
-        timeout=20,
-        check=False,
-    )
+    given = text.encode() if isinstance(text, str) else text
+    return run_forked(folder, ("-m", "reductauth", "digest", *arguments), variables, given)
 
 
 def keep_key(data: Path, mode: int = 0o600) -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -14,8 +16,9 @@ from typing import Any
 
 import pytest
 
+from tests.forked import forked
 from tests.reductauth.cli.commands import reductauth, reductauth_here, remote
-from tests.servers import ROOT_VALUE, serving
+from tests.servers import ROOT_VALUE, clean_environment
 
 VALUE = re.compile(r"[A-Za-z0-9_.-]+-rsat1[0-9A-Za-z]{49}")
 EMPTY_COUNTS = {"read": 0, "write": 0, "admin": 0, "denied": 0}
@@ -186,7 +189,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Answer, Answ
     folders = [tmp_path_factory.mktemp(way) for way in ("remote", "local")]
     known: set[str] = set()
     told = []
-    with serving(folders[0]) as server, serving(folders[1]):
+    with forked(folders[0]) as server, forked(folders[1]):
         ways = list(zip(folders, (remote(server.url), {}), strict=True))
         for step in STORY:
             arguments = step.command.split()
@@ -253,7 +256,7 @@ def test_the_actor(answers: list[tuple[Answer, Answer]]) -> None:
 
 def test_one_registry_seen_both_ways(tmp_path: Path) -> None:
     """On one folder the JSON is the same to the letter, and that of the route."""
-    with serving(tmp_path) as server:
+    with forked(tmp_path) as server:
         http = remote(server.url)
         assert reductauth_here(tmp_path, "create", "lamp", "--read", "weather", **http).returncode == 0
         for command in (["show", "lamp"], ["list", "--search", "lamp"], ["usage", "lamp"]):
@@ -265,7 +268,7 @@ def test_one_registry_seen_both_ways(tmp_path: Path) -> None:
 @pytest.mark.parametrize("way", ["remote", "local"])
 def test_a_value_is_taken_by_a_script(tmp_path: Path, way: str) -> None:
     """`TOKEN=$(reductauth create ...)`: the value alone on standard output, and it is good; words go beside it."""
-    with serving(tmp_path) as server:
+    with forked(tmp_path) as server:
         variables = remote(server.url) if way == "remote" else {}
         made = reductauth(tmp_path, "create", "boss", "--full-access", **variables)
         value = made.stdout.removesuffix("\n")
@@ -284,7 +287,7 @@ def test_a_value_is_taken_by_a_script(tmp_path: Path, way: str) -> None:
 
 def test_a_change_of_the_folder_reaches_the_server(tmp_path: Path) -> None:
     """A token that was revoked on the folder is refused by the server with its next request."""
-    with serving(tmp_path) as server:
+    with forked(tmp_path) as server:
         value = reductauth_here(tmp_path, "create", "boss", "--full-access").stdout.strip()
         as_boss = {"RS_URL": server.url, "RS_API_TOKEN": value}
         assert reductauth_here(tmp_path, "show", "boss", **as_boss).returncode == 0
@@ -295,7 +298,7 @@ def test_a_change_of_the_folder_reaches_the_server(tmp_path: Path) -> None:
 
 def test_tables(tmp_path: Path) -> None:
     """For people: a row for each token, a line for each property; what others wrote does not steer the terminal."""
-    with serving(tmp_path):
+    with forked(tmp_path):
         text = "two\nlines, \x1b[31mred, ü" + "x" * 60
         made = reductauth_here(
             tmp_path, "create", "1e5", "--read", "lab-*", "--description", text, "--ttl", "60"
@@ -330,14 +333,22 @@ def test_tables(tmp_path: Path) -> None:
         deleted = reductauth_here(tmp_path, "delete", "1e5")
         assert (deleted.stdout, deleted.stderr) == ("", "token '1e5' is deleted\n")
         assert reductauth_here(tmp_path, "create", "y", "--description", "ü").returncode == 0
-        in_ascii = reductauth(tmp_path, "show", "y", PYTHONIOENCODING="ascii")
+        in_ascii = subprocess.run(
+            [sys.executable, "-m", "reductauth", "show", "y"],
+            cwd=tmp_path,
+            env=clean_environment(PYTHONIOENCODING="ascii"),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
         assert in_ascii.returncode == 0, in_ascii.stderr
         assert r"\xfc" in in_ascii.stdout
 
 
 def test_the_lifetime_cap_holds_on_the_folder(tmp_path: Path) -> None:
     """As on the server, where the environment sets it."""
-    with serving(tmp_path):
+    with forked(tmp_path):
         found = reductauth_here(tmp_path, "create", "x", RS_TOKEN_MAX_LIFETIME_SECONDS="60")
         assert found.returncode == 1
         assert "60 seconds" in found.stderr

@@ -25,8 +25,9 @@ from reductauth.cli import line_process, transfer
 from reductauth.key import RegistryKey
 from reductauth.provisioning import KeyedDigest
 from reductauth.sqlite import SqliteStore
+from tests.forked import forked
 from tests.reductauth.cli.commands import reductauth_here, remote
-from tests.servers import ROOT_VALUE, clean_environment, serving
+from tests.servers import ROOT_VALUE, clean_environment
 
 KEY = RegistryKey(bytes(range(32)))
 ENVIRON = {"RS_AUTH_KEY": KEY.to_hex()}
@@ -49,7 +50,7 @@ def steady_priority(monkeypatch: pytest.MonkeyPatch) -> None:
 def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder that a server was started on once."""
     folder = tmp_path_factory.mktemp("seeded")
-    with serving(folder, SERVER) as server:
+    with forked(folder, SERVER) as server:
         server.stop()
     return folder / "data"
 
@@ -117,7 +118,7 @@ def test_there_and_back(tmp_path: Path) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
     old.mkdir()
     new.mkdir()
-    with serving(old, SERVER) as server:
+    with forked(old, SERVER) as server:
         environ = remote(server.url)
         values = {}
         for name, options in {
@@ -152,7 +153,7 @@ def test_there_and_back(tmp_path: Path) -> None:
     assert [one["name"] for one in lines] == ["gone", "off", "plain", "rich", "turned"]
     assert [len(one["secrets"]) for one in lines] == [0, 1, 1, 1, 2]
     assert lines[2]["secrets"][0]["digest"] == digest(values["plain"])
-    with serving(new, SERVER) as server:
+    with forked(new, SERVER) as server:
         assert status_of(server.url, values["plain"]) == 401
         assert run(new, "import", file) == (["5 imported, 0 already there, 0 refused"], [])
         works = {name: status_of(server.url, value) for name, value in values.items()}
@@ -522,7 +523,7 @@ def test_interrupted(registry: Path) -> None:
 
 def test_beside_a_server(tmp_path: Path) -> None:
     """While an import runs a server makes its own changes, and lets in who was just imported and unknown before."""
-    with serving(tmp_path, SERVER) as server, importing(tmp_path) as (process, pipe):
+    with forked(tmp_path, SERVER) as server, importing(tmp_path) as (process, pipe):
         lines = many(5_000)
         assert status_of(server.url, "v7") == 401
         pipe.write(padded(lines[:BATCH]))

@@ -24,8 +24,9 @@ from reductauth.draft import TokenDraft
 from reductauth.permissions import Permissions
 from reductauth.registry import TokenRegistry
 from reductauth.sqlite import SqliteStore
+from tests.forked import forked
 from tests.reductauth.cli.commands import reductauth, reductauth_here, remote
-from tests.servers import ROOT_VALUE, clean_environment, serving
+from tests.servers import ROOT_VALUE, clean_environment
 
 KEY = "0123456789abcdef" * 4
 SECRET = "a-secret-that-nobody-may-see-0123456789"
@@ -35,7 +36,7 @@ SECRET = "a-secret-that-nobody-may-see-0123456789"
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a registry that no server uses."""
     folder = tmp_path_factory.mktemp("folder")
-    with serving(folder) as server:
+    with forked(folder) as server:
         assert server.stop() == 0
     return folder
 
@@ -43,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server."""
-    with serving(tmp_path_factory.mktemp("server")) as server:
+    with forked(tmp_path_factory.mktemp("server")) as server:
         yield server.url
 
 
@@ -252,7 +253,7 @@ def test_where_the_folder_comes_from(
 def test_the_key_of_a_folder_without_one(tmp_path: Path, source: str) -> None:
     """It is kept elsewhere: the environment, or the file that it names, gives it as it does to the server."""
     (tmp_path / "key").write_text(KEY)
-    with serving(tmp_path, {"RS_API_TOKEN": ROOT_VALUE, "RS_AUTH_KEY": KEY}):
+    with forked(tmp_path, {"RS_API_TOKEN": ROOT_VALUE, "RS_AUTH_KEY": KEY}):
         assert_ends(
             reductauth_here(tmp_path, "list"), 4, "auth.key: the key of the token registry is missing"
         )
@@ -296,7 +297,7 @@ def test_https(tmp_path: Path) -> None:
     places = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(chain)]
     subprocess.run([*command.split(), *places], check=True, capture_output=True)
     environ = {"RS_API_TOKEN": ROOT_VALUE, "RS_CERT_PATH": str(chain), "RS_CERT_KEY_PATH": str(key)}
-    with serving(tmp_path, environ) as server:
+    with forked(tmp_path, environ) as server:
         https = remote(server.url.replace("http:", "https:"))
         assert reductauth_here(tmp_path, "list", "--ca", str(chain), **https).returncode == 0
         assert_ends(reductauth_here(tmp_path, "list", **https), 4, "its certificate is not trusted")
@@ -306,7 +307,7 @@ def test_https(tmp_path: Path) -> None:
 
 async def test_a_list_of_more_than_a_page(tmp_path: Path) -> None:
     """All of them, with the envelope of one answer; both ways alike."""
-    with serving(tmp_path) as server:
+    with forked(tmp_path) as server:
         store = await asyncio.to_thread(SqliteStore.open, tmp_path / "data" / "auth")
         registry = TokenRegistry(store, store.key, system_clock())
         draft = TokenDraft(permissions=Permissions.of(read=["weather"]))

@@ -13,7 +13,8 @@ from typing import Self
 import pytest
 from yarl import URL
 
-from tests.servers import ROOT_VALUE, ServerProcess, serving
+from tests.forked import forked
+from tests.servers import ROOT_VALUE, ServerProcess
 
 SECRET = "dash-rsat1SECRETSECRETSECRETSECRET0000"
 ROOT = f"Authorization: Bearer {ROOT_VALUE}\r\n"
@@ -21,10 +22,8 @@ ROOT = f"Authorization: Bearer {ROOT_VALUE}\r\n"
 
 @pytest.fixture(params=["C parser", "Python parser"])
 def server(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[ServerProcess]:
-    environ = {"RS_API_TOKEN": ROOT_VALUE}
-    if request.param == "Python parser":
-        environ["AIOHTTP_NO_EXTENSIONS"] = "1"
-    with serving(tmp_path, environ) as process:
+    parser = {"AIOHTTP_NO_EXTENSIONS": "1"} if request.param == "Python parser" else {}
+    with forked(tmp_path, parser=parser) as process:
         yield process
 
 

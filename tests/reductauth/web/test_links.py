@@ -32,8 +32,9 @@ from reductauth.web import (
     route_table,
     write_link,
 )
+from tests.forked import forked
 from tests.reductauth.web.conftest import Caller, Now, Serve
-from tests.servers import ROOT_VALUE, serving
+from tests.servers import ROOT_VALUE
 
 MINUTE_US = 60 * 1_000_000
 GRANTS = '{"read": ["a", "c"], "write": ["a"]}'
@@ -746,8 +747,8 @@ async def test_two_processes_and_what_they_log(tmp_path: Path) -> None:
     (tmp_path / "engine.py").write_text(ENGINE)
     environ = {"RS_API_TOKEN": ROOT_VALUE}
     with (
-        serving(tmp_path, environ, ("engine.py",)) as first,
-        serving(tmp_path, environ, ("engine.py",)) as second,
+        forked(tmp_path, environ, ("engine.py",)) as first,
+        forked(tmp_path, environ, ("engine.py",)) as second,
     ):
         headers = {"Authorization": f"Bearer {ROOT_VALUE}"}
         async with ClientSession(first.url, headers=headers) as here, ClientSession(second.url) as there:

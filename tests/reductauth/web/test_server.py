@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from yarl import URL
 
-from tests.servers import ServerProcess, clean_environment, serving, start_refused
+from tests.forked import forked
+from tests.servers import ServerProcess, clean_environment, start_refused
 
 CANARY = "canary-value-0123456789-abcdefghijklmnop"
 
@@ -42,15 +43,14 @@ app = web.Application()
 app[reductauth.web.RESPONSE_HEADERS] = {"server": "Engine 1.0"}
 app.add_routes([web.get("/fails", fails), web.get("/fails-late", fails_late)])
 reductauth.web.setup(app, Settings.from_environment())
-reductauth.web.run(app, host="127.0.0.1", port=int(os.environ["PORT"]))
+reductauth.web.run(app, host="127.0.0.1", port=int(os.environ["RS_PORT"]))
 """
 
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[ServerProcess]:
     (tmp_path / "engine.py").write_text(ENGINE)
-    environ = {"RS_API_TOKEN": CANARY, "PORT": "0"}
-    with serving(tmp_path, environ, ("engine.py",)) as process:
+    with forked(tmp_path, {"RS_API_TOKEN": CANARY}, ("engine.py",)) as process:
         yield process
 
 
@@ -123,7 +123,7 @@ def test_a_refused_start(tmp_path: Path) -> None:
     refused = subprocess.run(
         [sys.executable, "engine.py"],
         cwd=tmp_path,
-        env=clean_environment(PORT="0"),
+        env=clean_environment(RS_PORT="0"),
         stderr=subprocess.PIPE,
         timeout=20,
         check=False,
@@ -141,7 +141,7 @@ def test_a_port_that_is_taken(engine: ServerProcess, tmp_path: Path) -> None:
     refused = subprocess.run(
         [sys.executable, "engine.py"],
         cwd=tmp_path,
-        env=clean_environment(PORT=port, RS_API_TOKEN=CANARY),
+        env=clean_environment(RS_PORT=port, RS_API_TOKEN=CANARY),
         stderr=subprocess.PIPE,
         timeout=20,
         check=False,
@@ -150,7 +150,7 @@ def test_a_port_that_is_taken(engine: ServerProcess, tmp_path: Path) -> None:
     assert f"can't start: can't listen on 127.0.0.1:{port}" in refused.stderr.decode()
 
 
-HANDED = ENGINE.replace('host="127.0.0.1", port=int(os.environ["PORT"])', "sock=handed")
+HANDED = ENGINE.replace('host="127.0.0.1", port=int(os.environ["RS_PORT"])', "sock=handed")
 
 
 def test_a_socket_that_was_handed_over(tmp_path: Path) -> None:

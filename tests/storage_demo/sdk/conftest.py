@@ -11,7 +11,8 @@ from reduct import Client
 from reduct.bucket import Bucket
 from yarl import URL
 
-from tests.servers import ROOT_VALUE, ServerProcess, serving
+from tests.forked import forked
+from tests.servers import ROOT_VALUE, ServerProcess
 from tests.storage_demo.sdk.client import client
 
 _NUMBERS = count(1)
@@ -30,7 +31,7 @@ def announced(server: ServerProcess) -> str | None:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server that speaks all that the SDKs do."""
-    with serving(tmp_path_factory.mktemp("server")) as process:
+    with forked(tmp_path_factory.mktemp("server")) as process:
         version = announced(process)
         if version != "1.21":
             pytest.fail(f"the server announces {version}: the SDKs would not use what is tested here")
