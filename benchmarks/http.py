@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from benchmarks.floor import floor_code
-from benchmarks.measure import take_rounds
+from benchmarks.measure import put_rounds_beside
 from benchmarks.process import Process, started
 from benchmarks.report import Report, Row, json_option
 from benchmarks.served import BUCKET, VARIANTS
@@ -60,22 +60,21 @@ class Server:
 
 
 async def run(rounds: int) -> Report:
-    """Measure all applications in turn, in random order."""
+    """Measure all applications beside the plain one, in random order."""
     async with contextlib.AsyncExitStack() as stack:
         servers = {
             variant: Server(await stack.enter_async_context(started("benchmarks.served", variant)))
             for variant in VARIANTS
         }
-        cpu_us, time_us = await take_rounds({name: server.round for name, server in servers.items()}, rounds)
+        rounds_of = {name: server.round for name, server in servers.items()}
+        plain, *_ = VARIANTS
+        found = await put_rounds_beside(plain, rounds_of, rounds)
     report = Report("http", "plain: the same route without a guard; the server's CPU for a request")
-    plain, *_ = VARIANTS
     goals = {"guarded": 1.18}
-    for name in VARIANTS:
-        report.rows.append(
-            Row(f"CPU, {name}", cpu_us[name] / cpu_us[plain], cpu_us[name], goal=goals.get(name))
-        )
-    for name in VARIANTS:
-        report.rows.append(Row(f"time, {name}", time_us[name] / time_us[plain], time_us[name]))
+    for name, (cpu, _) in found.items():
+        report.rows.append(Row(f"CPU, {name}", cpu.ratio, cpu.microseconds, goal=goals.get(name)))
+    for name, (_, elapsed) in found.items():
+        report.rows.append(Row(f"time, {name}", elapsed.ratio, elapsed.microseconds))
     return report
 
 

@@ -15,7 +15,7 @@ from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 
 from benchmarks.extras import from_extra
 from benchmarks.http import Server
-from benchmarks.measure import take_rounds
+from benchmarks.measure import put_rounds_beside
 from benchmarks.process import started
 from benchmarks.report import Report, Row, json_option
 from benchmarks.served import LOOPS
@@ -29,7 +29,7 @@ _APPLICATIONS = ("plain", "guarded")
 
 
 async def run(rounds: int) -> Report:
-    """Measure each application with each loop in turn, in random order."""
+    """Measure each application with either loop in turn."""
     if HttpRequestParser is HttpRequestParserPy:
         raise AssertionError("aiohttp's parser in C is missing")
     pairs = [(application, loop) for application in _APPLICATIONS for loop in LOOPS]
@@ -40,12 +40,17 @@ async def run(rounds: int) -> Report:
             )
             for application, loop in pairs
         }
-        cpu_us, time_us = await take_rounds({pair: server.round for pair, server in servers.items()}, rounds)
+        found = {
+            application: await put_rounds_beside(
+                "asyncio", {loop: servers[application, loop].round for loop in LOOPS}, rounds
+            )
+            for application in _APPLICATIONS
+        }
     report = Report("loops", "asyncio's own loop, the same application")
-    for measure, found in (("CPU", cpu_us), ("time", time_us)):
+    for number, measure in enumerate(("CPU", "time")):
         for application, loop in pairs:
-            us, own_us = found[application, loop], found[application, "asyncio"]
-            report.rows.append(Row(f"{measure}, {application}, {loop}", us / own_us, us))
+            beside = found[application][loop][number]
+            report.rows.append(Row(f"{measure}, {application}, {loop}", beside.ratio, beside.microseconds))
     return report
 
 

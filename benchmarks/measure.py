@@ -7,9 +7,10 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
-__all__ = ["Beside", "Round", "Slow", "Variant", "put_beside", "take_rounds", "take_turns"]
+__all__ = ["Beside", "Round", "Slow", "Variant", "put_beside", "put_rounds_beside", "take_turns"]
 
 Variant = Callable[[], Awaitable[None]]
 """Does its work `operations` times."""
@@ -78,55 +79,63 @@ class Beside:
 async def put_beside(
     baseline: str, variants: Mapping[str, Variant], operations: int, rounds: int
 ) -> dict[str, Beside]:
-    """Run the baseline before and after each other variant; take the median of the ratios to both.
+    """Put variants that do not wait beside a baseline; see `_put_beside`. Times are as in `take_turns`."""
 
-    For differences of a few percent, which the drift of a machine within one round would hide. Times are as in
-    `take_turns`.
-    """
-
-    async def microseconds(name: str) -> float:
+    async def taken(variant: Variant) -> tuple[float]:
         started = time.thread_time()
-        await variants[name]()
-        found = (time.thread_time() - started) / operations * 1_000_000
-        samples[name].append(found)
-        return found
+        await variant()
+        return ((time.thread_time() - started) / operations * 1_000_000,)
 
-    samples: dict[str, list[float]] = {name: [] for name in variants}
-    ratios: dict[str, list[float]] = {name: [] for name in variants}
-    for name in variants:
-        await microseconds(name)
-    order = [name for name in variants if name != baseline]
-    for _ in range(rounds):
-        random.shuffle(order)
-        before = await microseconds(baseline)
-        for name in order:
-            found = await microseconds(name)
-            after = await microseconds(baseline)
-            ratios[name].append(2 * found / (before + after))
-            before = after
+    turns = {name: partial(taken, variant) for name, variant in variants.items()}
+    return {name: found for name, (found,) in (await _put_beside(baseline, turns, rounds)).items()}
+
+
+async def put_rounds_beside(
+    baseline: NameT, variants: Mapping[NameT, Round], rounds: int
+) -> dict[NameT, tuple[Beside, Beside]]:
+    """Put servers beside one of them; see `_put_beside`. Of each, its CPU and its time."""
     return {
-        name: Beside(statistics.median(ratios[name] or [1.0]), statistics.quantiles(samples[name], n=4)[0])
-        for name in variants
+        name: (cpu, elapsed)
+        for name, (cpu, elapsed) in (await _put_beside(baseline, variants, rounds)).items()
     }
 
 
-async def take_rounds(
-    variants: Mapping[NameT, Round], rounds: int
-) -> tuple[dict[NameT, float], dict[NameT, float]]:
-    """Run a round of every variant, in random order, again and again; return the lower quartiles of CPU and of time."""
-    samples: dict[NameT, list[tuple[float, float]]] = {name: [] for name in variants}
-    for send in variants.values():
-        await send()
-    order = list(variants)
+async def _put_beside(
+    baseline: NameT, turns: Mapping[NameT, Callable[[], Awaitable[tuple[float, ...]]]], rounds: int
+) -> dict[NameT, list[Beside]]:
+    """Let the baseline take a turn before and after each other variant; take the median of the ratios to both.
+
+    For differences of a few percent, which the drift of a machine within one round would hide. A turn returns what was
+    measured, one or more times in us.
+    """
+    samples: dict[NameT, list[tuple[float, ...]]] = {name: [] for name in turns}
+    ratios: dict[NameT, list[tuple[float, ...]]] = {name: [] for name in turns}
+    for turn in turns.values():
+        await turn()
+
+    async def sample(name: NameT) -> tuple[float, ...]:
+        found = await turns[name]()
+        samples[name].append(found)
+        return found
+
+    order = [name for name in turns if name != baseline]
     for _ in range(rounds):
         random.shuffle(order)
+        before = await sample(baseline)
         for name in order:
-            samples[name].append(await variants[name]())
-
-    def quartiles(which: int) -> dict[NameT, float]:
-        return {
-            name: statistics.quantiles([sample[which] for sample in found], n=4)[0]
-            for name, found in samples.items()
-        }
-
-    return quartiles(0), quartiles(1)
+            found = await sample(name)
+            after = await sample(baseline)
+            ratios[name].append(
+                tuple(2 * us / (one + other) for us, one, other in zip(found, before, after, strict=True))
+            )
+            before = after
+    ratios[baseline] = [(1.0,) * len(before)]
+    return {
+        name: [
+            Beside(statistics.median(of_kind), statistics.quantiles(us, n=4)[0])
+            for of_kind, us in zip(
+                zip(*ratios[name], strict=True), zip(*samples[name], strict=True), strict=True
+            )
+        ]
+        for name in turns
+    }

@@ -12,15 +12,16 @@ import asyncio
 import contextlib
 import itertools
 import random
-import statistics
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 import click
 import orjson
 
 from benchmarks.client import Client
+from benchmarks.measure import Beside, put_rounds_beside
 from benchmarks.process import Process, started
 from benchmarks.report import Report, Row, json_option
 from benchmarks.stored import GUARDED, OPEN, PLAIN
@@ -64,17 +65,17 @@ class _Server:
             for client in clients:
                 await client.close()
 
-    async def write_singles(self) -> float:
+    async def write_singles(self) -> tuple[float, float]:
         return await self._turn([[self._single() for _ in range(_SINGLES)] for _ in self._clients])
 
-    async def read_singles(self) -> float:
+    async def read_singles(self) -> tuple[float, float]:
         requests = [self._request("GET", f"{_BUCKET}/read?ts={number}") for number in range(1, _BATCH)]
         return await self._turn([random.choices(requests, k=_SINGLES) for _ in self._clients])
 
-    async def write_batches(self) -> float:
+    async def write_batches(self) -> tuple[float, float]:
         return await self._turn([[self._batch("written") for _ in range(_BATCHES)] for _ in self._clients])
 
-    async def read_batches(self) -> float:
+    async def read_batches(self) -> tuple[float, float]:
         """Read all records of an entry, by a query that was begun before."""
         begin = self._request("GET", f"{_BUCKET}/read/q")
         numbers = [
@@ -85,11 +86,13 @@ class _Server:
             [[self._request("GET", f"{_BUCKET}/read/batch?q={number}") for number in own] for own in numbers]
         )
 
-    async def _turn(self, requests: list[list[bytes]]) -> float:
-        """Send to each connection its requests; return the server's CPU for one, in us."""
-        cpu_us = self._cpu_us()
+    async def _turn(self, requests: list[list[bytes]]) -> tuple[float, float]:
+        """Send to each connection its requests; return the server's CPU and the time for one, in us."""
+        begun, cpu_us = time.perf_counter(), self._cpu_us()
         await asyncio.gather(*map(_send_all, self._clients, requests))
-        return (self._cpu_us() - cpu_us) / sum(map(len, requests))
+        count = sum(map(len, requests))
+        taken_us = self._cpu_us() - cpu_us
+        return taken_us / count, (time.perf_counter() - begun) / count * 1_000_000
 
     def _single(self) -> bytes:
         return self._request("POST", f"{_BUCKET}/written?ts={next(self._times_us)}", _RECORD)
@@ -111,50 +114,36 @@ async def _send_all(client: Client, requests: Iterable[bytes]) -> None:
         await client.send(request)
 
 
-_Samples = dict[tuple[str, str], list[tuple[float, float]]]
-"""For each work and each server: CPU and time for a request, in us."""
+# Reads come first: what was written makes them slower, by as much of it as lies in a server's log just then.
+_WORK = {
+    "1 KB record read": _Server.read_singles,
+    f"batch of {_BATCH} read": _Server.read_batches,
+    "1 KB record written": _Server.write_singles,
+    f"batch of {_BATCH} written": _Server.write_batches,
+}
 
 
 async def run(rounds: int) -> Report:
-    """Measure all servers in turn, in random order."""
+    """Measure the servers with a guard beside the one without, in random order, one kind of work after the other."""
     report = Report("storage", "the same request without a guard; the server's CPU for it")
     async with contextlib.AsyncExitStack() as stack:
         servers = {name: await stack.enter_async_context(_Server.start(name)) for name in _VARIANTS}
-        work = {
-            "1 KB record written": _Server.write_singles,
-            "1 KB record read": _Server.read_singles,
-            f"batch of {_BATCH} written": _Server.write_batches,
-            f"batch of {_BATCH} read": _Server.read_batches,
-        }
-        samples: _Samples = {(what, name): [] for what in work for name in servers}
-        order = list(samples)
-        for number in range(rounds + 1):
-            random.shuffle(order)
-            for what, name in order:
-                begun = time.perf_counter()
-                cpu_us = await work[what](servers[name])
-                if number:  # the first one warms up
-                    samples[what, name].append((cpu_us, time.perf_counter() - begun))
-    for what in work:
-        _add(report, what, samples)
+        for what, work in _WORK.items():
+            turns = {name: partial(work, server) for name, server in servers.items()}
+            _add(report, what, await put_rounds_beside(PLAIN, turns, rounds))
     return report
 
 
-def _add(report: Report, what: str, samples: _Samples) -> None:
-    cpu_us, seconds = (
-        {name: _quartile(samples[what, name], which) for name in _VARIANTS} for which in (0, 1)
-    )
+def _add(report: Report, what: str, found: Mapping[str, tuple[Beside, Beside]]) -> None:
     for name, told in _VARIANTS.items():
-        report.rows.append(Row(f"{what}, {told}", cpu_us[name] / cpu_us[PLAIN], cpu_us[name]))
+        cpu, _ = found[name]
+        report.rows.append(Row(f"{what}, {told}", cpu.ratio, cpu.microseconds))
     goal = _GOAL_PERCENT.get(what, _GOAL_BATCH_PERCENT)
-    share = (1 - cpu_us[PLAIN] / cpu_us[GUARDED]) * 100
-    report.rows.append(Row(f"{what}: the guard's share of CPU", None, share, "%", goal=goal))
-    share = (1 - seconds[PLAIN] / seconds[GUARDED]) * 100
-    report.rows.append(Row(f"{what}: the guard's share of time", None, share, "%"))
-
-
-def _quartile(samples: list[tuple[float, float]], which: int) -> float:
-    return statistics.quantiles([sample[which] for sample in samples], n=4)[0]
+    cpu, elapsed = found[GUARDED]
+    report.rows.append(
+        Row(f"{what}: the guard's share of CPU", None, (1 - 1 / cpu.ratio) * 100, "%", goal=goal)
+    )
+    report.rows.append(Row(f"{what}: the guard's share of time", None, (1 - 1 / elapsed.ratio) * 100, "%"))
 
 
 def short() -> Report:

@@ -25,7 +25,7 @@ from pathlib import Path
 import click
 
 from benchmarks.load import Client, Load, client
-from benchmarks.measure import take_rounds
+from benchmarks.measure import put_rounds_beside
 from benchmarks.process import cpu_us_of
 from benchmarks.report import Report, Row, json_option
 from reductauth.value import mint
@@ -94,25 +94,30 @@ async def _engine(workers: int) -> AsyncIterator[_Engine]:
 
 
 async def run(counts: Sequence[int], rounds: int) -> Report:
-    """Measure with each number of workers in turn, in random order."""
-    variants = [(count, load) for count in counts for load in _LOADS]
+    """Measure with each number of workers beside the fewest, in random order."""
+    fewest, processors = min(counts), len(os.sched_getaffinity(0))
     async with contextlib.AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(client()) for _ in range(_CLIENTS)]
         engines = {count: await stack.enter_async_context(_engine(count)) for count in counts}
-        cpu_us, time_us = await take_rounds(
-            {(count, load): partial(engines[count].round, clients, load) for count, load in variants}, rounds
-        )
+        found = {
+            load: await put_rounds_beside(
+                fewest, {count: partial(engines[count].round, clients, load) for count in counts}, rounds
+            )
+            for load in _LOADS
+        }
     report = Report("workers", "one process", "processes")
-    fewest, processors = min(counts), len(os.sched_getaffinity(0))
     for load in _LOADS:
-        for count in counts:
+        for count, (cpu, _) in found[load].items():
             goal = _GOAL if fewest < count <= processors and not load else None
-            us, least_us = cpu_us[count, load], cpu_us[fewest, load]
-            report.rows.append(Row(f"CPU for a request{load}", us / least_us, us, goal=goal, size=count))
+            report.rows.append(
+                Row(f"CPU for a request{load}", cpu.ratio, cpu.microseconds, goal=goal, size=count)
+            )
     for load in _LOADS:
-        for count in counts:
-            us, most_us = time_us[count, load], time_us[fewest, load]
-            report.rows.append(Row(f"requests{load}", most_us / us, 1_000_000 / us, "per second", size=count))
+        for count, (_, elapsed) in found[load].items():
+            per_second = 1_000_000 / elapsed.microseconds
+            report.rows.append(
+                Row(f"requests{load}", 1 / elapsed.ratio, per_second, "per second", size=count)
+            )
     return report
 
 
