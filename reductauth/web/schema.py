@@ -25,7 +25,7 @@ from reductauth.query import Page
 from reductauth.registry import MAX_GRACE_SECONDS, Minted
 from reductauth.times import parse_time
 from reductauth.token import Secret, Token
-from reductauth.web.wire import wire_time, wire_time_or_none
+from reductauth.web.wire import wire_time
 
 __all__ = [
     "MAX_BATCH_ITEMS",
@@ -282,9 +282,9 @@ def token_view(token: Token, now_us: int) -> dict[str, Any]:
             "write": permissions.write,
         },
         "is_provisioned": token.is_provisioned,
-        "expires_at": wire_time_or_none(token.expires_at_us),
+        "expires_at": wire_time(token.expires_at_us),
         "ttl": token.ttl_seconds,
-        "last_access": wire_time_or_none(token.last_access_us),
+        "last_access": wire_time(token.last_access_us),
         "ip_allowlist": token.allowlist.entries,
         "is_expired": token.is_expired(now_us),
     }
@@ -299,8 +299,8 @@ def full_view(details: TokenDetails, now_us: int) -> dict[str, Any]:
         "role": token.role,
         "status": token.status_at(now_us),
         "active": token.active,
-        "valid_from": wire_time_or_none(token.valid_from_us),
-        "revoked_at": wire_time_or_none(token.revoked_at_us),
+        "valid_from": wire_time(token.valid_from_us),
+        "revoked_at": wire_time(token.revoked_at_us),
         "updated_at": wire_time(token.updated_at_us),
         "created_by": token.created_by,
         "last_access_ip": token.last_access_ip,
@@ -327,8 +327,8 @@ def _counts_view(counts: UsageCounts) -> dict[str, int]:
 def _secret_view(secret: Secret) -> dict[str, Any]:
     return {
         "created_at": wire_time(secret.created_at_us),
-        "expires_at": wire_time_or_none(secret.expires_at_us),
-        "last_access": wire_time_or_none(secret.last_access_us),
+        "expires_at": wire_time(secret.expires_at_us),
+        "last_access": wire_time(secret.last_access_us),
         "last_access_ip": secret.last_access_ip,
         "uses": secret.uses,
     }

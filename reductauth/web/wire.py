@@ -9,7 +9,7 @@ import orjson
 
 from reductauth.times import rfc3339
 
-__all__ = ["to_json", "wire_time", "wire_time_or_none"]
+__all__ = ["to_json", "wire_time"]
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - orjson takes it for UTC, and so saves the zone of each time
 _OPTIONS = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
@@ -21,20 +21,17 @@ def to_json(answer: Any) -> bytes:
     return orjson.dumps(answer, None, _OPTIONS)
 
 
-def wire_time(time_us: int) -> datetime | str:
-    """Give microseconds since the epoch as what `to_json` writes like `rfc3339`.
+def wire_time(time_us: int | None) -> datetime | str | None:
+    """Give microseconds since the epoch as what `to_json` writes like `rfc3339`; None where there is no time.
 
     That is a datetime where it can be: to make text of it is most of what a list of tokens would cost. But orjson
     leaves out the fraction of a whole second.
     """
+    if time_us is None:
+        return None
     if time_us % _SECOND_US:
         try:
             return _EPOCH + timedelta(0, 0, time_us)
         except OverflowError:
             pass
     return rfc3339(time_us)
-
-
-def wire_time_or_none(time_us: int | None) -> datetime | str | None:
-    """Give a time as `wire_time` does, or None where there is none."""
-    return None if time_us is None else wire_time(time_us)

@@ -48,7 +48,7 @@ def test_it_is_frozen(name: str) -> None:
 def test_all_fields_have_to_be_given(values: tuple[str | int, ...]) -> None:
     """None is filled in."""
     with pytest.raises(TypeError):
-        maker_of(Record)(*values)  # type: ignore[arg-type] - that is what is refused
+        maker_of(Record)(*values)  # type: ignore[arg-type]  # that is what is refused
 
 
 @pytest.mark.parametrize("record", [NetworkList, dict, lambda: ANYWHERE])
