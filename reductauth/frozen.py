@@ -1,4 +1,4 @@
-"""A cheaper way to make frozen records: whatever reads many of them spends most of its time on making them."""
+"""A cheaper way to make frozen records, for what is read by the thousand."""
 
 from __future__ import annotations
 
@@ -21,14 +21,11 @@ def maker_of(record: Callable[P, R]) -> Callable[P, R]:
     """
     if not is_dataclass(record) or hasattr(record, "__post_init__"):
         raise TypeError(f"{record} does more than to set its fields")
-    thawed: Any = make_dataclass(
-        "_Thawed", [(field.name, field.type) for field in fields(record)], slots=True
-    )
 
-    def make(*values: P.args, **named: P.kwargs) -> R:
-        thawing: Any = thawed(*values, **named)
-        thawing.__class__ = record
-        frozen: R = thawing
-        return frozen
+    def freeze(thawed: Any) -> None:
+        thawed.__class__ = record
 
-    return make
+    made_of = [(field.name, field.type) for field in fields(record)]
+    thawed: Any = make_dataclass("_Thawed", made_of, slots=True, namespace={"__post_init__": freeze})
+    maker: Callable[P, R] = thawed
+    return maker

@@ -1,6 +1,6 @@
 """JSON <-> domain, strict: nothing is coerced, nothing is passed over.
 
-Times are RFC 3339, UTC with `Z` on output, any offset on input.
+Times are RFC 3339, UTC with `Z` on output, any offset on input. Views are for `to_json`, which writes their times.
 """
 
 from __future__ import annotations
