@@ -17,8 +17,9 @@ from reductauth.clock import Clock, system_clock
 from reductauth.draft import TokenDraft
 from reductauth.key import RegistryKey
 from reductauth.permissions import Permissions
+from reductauth.record import PlainRecord, SecretDigest, TokenRecord
 from reductauth.sqlite import LOADING, SqliteStore
-from reductauth.store import SecretDigest, TokenRecord, Transaction
+from reductauth.store import Transaction
 from reductauth.value import mint
 
 __all__ = ["Grants", "Population", "clock_after_expiry", "populate", "populated"]
@@ -83,6 +84,7 @@ def _add(transaction: Transaction, key: RegistryKey, numbers: range, grants: Gra
         draft = TokenDraft(permissions=Permissions.of(read=[bucket]), expires_at_us=expires_at_us)
         token = new_token(f"token-{number}", draft, 1, "benchmark")
         value = mint(token.name)
-        records.append(TokenRecord(token, (SecretDigest(key.key_id, key.digest(value), 1),)))
+        digest = SecretDigest(key.key_id, key.digest(value), 1)
+        records.append(PlainRecord.of(TokenRecord(token, (digest,))))
         grants.append((value, bucket))
     transaction.add_records(1, Actor.environment(), AuditAction.IMPORT, records)

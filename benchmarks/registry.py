@@ -33,8 +33,8 @@ from reductauth.draft import TokenDraft
 from reductauth.edit import TokenEdit
 from reductauth.permissions import Permissions
 from reductauth.query import DEFAULT_LIMIT, TokenQuery
+from reductauth.record import PlainToken
 from reductauth.registry import TokenRegistry
-from reductauth.sqlite.rows import values_of
 from reductauth.web.listing import page_body, protocol_rows
 
 __all__ = ["main", "run", "short"]
@@ -69,7 +69,7 @@ class _Floor:
     def __init__(self, path: Path, lines: int) -> None:
         token = new_token("token-1000000", _DRAFT, 1, "administrator")
         digest, mac = random.randbytes(32).hex(), random.randbytes(32).hex()
-        kept = [values_of(token), digest, change_of(None, token), mac, _ADDRESS]
+        kept = [PlainToken.of(token)._asdict(), digest, change_of(None, token), mac, _ADDRESS]
         self._lines = lines
         self._line = orjson.dumps(kept, option=orjson.OPT_APPEND_NEWLINE)
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

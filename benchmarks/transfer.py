@@ -28,8 +28,8 @@ from reductauth.cli.lines import line_of
 from reductauth.draft import TokenDraft
 from reductauth.key import RegistryKey
 from reductauth.permissions import Permissions
+from reductauth.record import SecretDigest, TokenRecord
 from reductauth.sqlite.files import RegistryFolder
-from reductauth.store import SecretDigest, TokenRecord
 
 __all__ = ["main", "run", "short"]
 

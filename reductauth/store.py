@@ -16,6 +16,7 @@ from reductauth.audit import AuditAction, AuditEntry, AuditQuery, Detail
 from reductauth.details import PeriodUsage, TokenDetails
 from reductauth.periods import Span
 from reductauth.query import Page, TokenQuery
+from reductauth.record import PlainRecord, TokenRecord
 from reductauth.token import Secret, Token
 
 __all__ = [
@@ -23,10 +24,8 @@ __all__ = [
     "Found",
     "FoundById",
     "IntentKind",
-    "SecretDigest",
     "Snapshot",
     "StoreCounts",
-    "TokenRecord",
     "TokenStore",
     "Transaction",
     "UsageDelta",
@@ -49,28 +48,6 @@ class FoundById:
 
     token: Token
     newest: Secret | None
-
-
-@dataclass(frozen=True, slots=True)
-class SecretDigest:
-    """All that is kept of one value of a token, and the id of the key that its digest was made with."""
-
-    key_id: str
-    digest: bytes = field(repr=False)
-    created_at_us: int
-    expires_at_us: int | None = None
-
-    def is_live(self, now_us: int) -> bool:
-        """See `Secret.is_live`."""
-        return self.expires_at_us is None or now_us < self.expires_at_us
-
-
-@dataclass(frozen=True, slots=True)
-class TokenRecord:
-    """A token, and what is kept of its values, oldest first."""
-
-    token: Token
-    digests: tuple[SecretDigest, ...]
 
 
 class IntentKind(StrEnum):
@@ -208,7 +185,7 @@ class Transaction(Snapshot, Protocol):
         ...
 
     def add_records(
-        self, at_us: int, actor: Actor, action: AuditAction, records: Sequence[TokenRecord]
+        self, at_us: int, actor: Actor, action: AuditAction, records: Sequence[PlainRecord]
     ) -> None:
         """Add tokens whose names, ids and values are free, with their last accesses, and write each of them down.
 

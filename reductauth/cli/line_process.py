@@ -17,13 +17,14 @@ import sys
 import threading
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import orjson
 
 from reductauth.cli.lines import MAX_LINE_BYTES, LineReader
 from reductauth.clock import system_clock
 from reductauth.key import RegistryKey
+from reductauth.record import PlainRecord, PlainToken
 from reductauth.transfer import Arrival, Refusal
 
 __all__ = ["Batch", "batches_of", "read_for"]
@@ -42,11 +43,28 @@ class Batch:
     short_values: int = 0
     """Values of all lines so far that are shorter than is advised."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Go through a pipe as plain tuples: object by object it takes twice the time."""
+        arrivals = [
+            (line, tuple(token), last_access_us, digests, detail, *has)
+            for line, (token, last_access_us, digests, detail), *has in self.arrivals
+        ]
+        return _batch, (self.size_bytes, arrivals, self.refusals, self.short_values)
+
     @property
     def is_full(self) -> bool:
         """Whether it is time to hand it over."""
         read = len(self.arrivals) + len(self.refusals)
         return read >= _BATCH_LINES or self.size_bytes > _BATCH_BYTES
+
+
+def _batch(size_bytes: int, plain: list[Any], refusals: list[Refusal], short_values: int) -> Batch:
+    """What `Batch.__reduce__` has taken apart."""
+    arrivals = [
+        Arrival(line, PlainRecord(PlainToken._make(token), *rest), has_id, has_creation)
+        for line, token, *rest, has_id, has_creation in plain
+    ]
+    return Batch(size_bytes, arrivals, refusals, short_values)
 
 
 async def batches_of(

@@ -22,7 +22,7 @@ from reductauth.key import RegistryKey
 from reductauth.networks import ANYWHERE, NetworkList
 from reductauth.permissions import Permissions
 from reductauth.provisioning import KeyedDigest
-from reductauth.store import SecretDigest, TokenRecord
+from reductauth.record import PlainRecord, SecretDigest, TokenRecord
 from reductauth.times import rfc3339, rfc3339_or_none
 from reductauth.token import Token
 from reductauth.transfer import Arrival, Refusal, check_arrival
@@ -118,7 +118,7 @@ class LineReader:
         live = tuple(digest for digest in record.digests if digest.is_live(now_us))
         if len(live) < len(record.digests):  # a period of grace that is over
             record = TokenRecord(token, live)
-        return Arrival(number, record, body.id is not None, body.created_at is not None)
+        return Arrival(number, PlainRecord.of(record), body.id is not None, body.created_at is not None)
 
     def _digests(self, body: _LineBody, created_at_us: int) -> tuple[SecretDigest, ...]:
         if body.value is not None:

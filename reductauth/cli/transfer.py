@@ -32,7 +32,7 @@ from reductauth.cli.line_process import Batch, batches_of
 from reductauth.cli.lines import line_of
 from reductauth.cli.local import local_store
 from reductauth.cli.terminal import printable, progress, say
-from reductauth.clock import Clock, system_clock
+from reductauth.clock import system_clock
 from reductauth.configuration import Configuration
 from reductauth.errors import StoreUnavailableError
 from reductauth.housekeeping import PAUSE_SECONDS
@@ -159,43 +159,64 @@ async def _take_all(
     outcome: _Outcome,
     advance: Callable[[int], None],
 ) -> None:
-    intake, clock = Intake(Actor.environment()), system_clock()
-    released = 0.0
-    folding = asyncio.ensure_future(_fold_log(store))
+    taker = _Taker(store, outcome)
     async for batch in batches:
         for refusal in batch.refusals:
             outcome.refuse(refusal)
         outcome.short_values = batch.short_values
-        waiting = batch.arrivals
-        while waiting:
-            await folding
-            await asyncio.sleep(max(0.0, released + PAUSE_SECONDS - time.monotonic()))
-            change = asyncio.ensure_future(store.change(partial(_step, intake, waiting, clock)))
-            try:
-                taken = await asyncio.shield(change)
-            except asyncio.CancelledError:
-                outcome.add(await change)
-                raise
-            except StoreUnavailableError as error:
-                raise UnreachableError(f"{error}; the same command goes on") from None
-            released = time.monotonic()
-            outcome.add(taken)
-            outcome.last_line = waiting[taken.done - 1].line
-            waiting = waiting[taken.done :]
-            folding = asyncio.ensure_future(_fold_log(store))
+        taker.waiting += batch.arrivals
+        # A few that there was no time for go with the next ones: a change of few takes as long a pause as one of many.
+        while len(taker.waiting) >= max(1, len(batch.arrivals)):
+            await taker.take()
         advance(batch.size_bytes)
-    await folding
+    while taker.waiting:
+        await taker.take()
+    await taker.folded()
+
+
+class _Taker:
+    """Takes arrivals, as many as there is time for in one change of the registry."""
+
+    def __init__(self, store: SqliteStore, outcome: _Outcome) -> None:
+        self.waiting: list[Arrival] = []
+        self._store = store
+        self._outcome = outcome
+        self._intake = Intake(Actor.environment())
+        self._clock = system_clock()
+        self._released = 0.0
+        self._folding = asyncio.ensure_future(_fold_log(store))
+
+    async def take(self) -> None:
+        """Take some of those that wait, not before the registry was let go of for long enough."""
+        await self.folded()
+        await asyncio.sleep(max(0.0, self._released + PAUSE_SECONDS - time.monotonic()))
+        change = asyncio.ensure_future(self._store.change(self._step))
+        try:
+            taken = await asyncio.shield(change)
+        except asyncio.CancelledError:
+            self._outcome.add(await change)
+            raise
+        except StoreUnavailableError as error:
+            raise UnreachableError(f"{error}; the same command goes on") from None
+        self._released = time.monotonic()
+        self._outcome.add(taken)
+        self._outcome.last_line = self.waiting[taken.done - 1].line
+        self.waiting = self.waiting[taken.done :]
+        self._folding = asyncio.ensure_future(_fold_log(self._store))
+
+    async def folded(self) -> None:
+        """Wait until the log is short again."""
+        await self._folding
+
+    def _step(self, transaction: Transaction) -> Taken:
+        ends = time.monotonic() + _HOLD_SECONDS
+        return self._intake.take(transaction, self.waiting, self._clock(), lambda: time.monotonic() > ends)
 
 
 async def _fold_log(store: SqliteStore) -> None:
     """Keep the log short; should that fail, a change will tell."""
     with contextlib.suppress(StoreUnavailableError):
         await store.fold_log()
-
-
-def _step(intake: Intake, arrivals: list[Arrival], clock: Clock, transaction: Transaction) -> Taken:
-    ends = time.monotonic() + _HOLD_SECONDS
-    return intake.take(transaction, arrivals, clock(), lambda: time.monotonic() > ends)
 
 
 def _length_of(source: BinaryIO) -> int | None:

@@ -9,8 +9,8 @@ import orjson
 
 from reductauth.details import NOT_USED, PeriodUsage, TokenDetails, UsageCounts, UsageTotals
 from reductauth.periods import PeriodKind, Span, day_of, month_of
+from reductauth.record import SecretDigest, TokenRecord
 from reductauth.sqlite.rows import SECRET_COLUMNS, secret_of
-from reductauth.store import SecretDigest, TokenRecord
 from reductauth.token import Secret, Token
 
 __all__ = ["details_of", "records_of", "usage_in"]

@@ -12,12 +12,13 @@ from reductauth.audit import AuditEntry, AuditQuery
 from reductauth.details import PeriodUsage, TokenDetails
 from reductauth.periods import Span
 from reductauth.query import Page, TokenQuery
+from reductauth.record import TokenRecord
 from reductauth.sqlite.books import AuditSelection
 from reductauth.sqlite.details import details_of, records_of, usage_in
 from reductauth.sqlite.rows import SECRET_COLUMNS, TOKEN_COLUMNS, secret_of, token_of
 from reductauth.sqlite.seal import ALTERED, Sealer
 from reductauth.sqlite.selection import Selection
-from reductauth.store import BucketIntent, Found, FoundById, IntentKind, TokenRecord
+from reductauth.store import BucketIntent, Found, FoundById, IntentKind
 from reductauth.token import Secret, Token
 
 __all__ = [

@@ -14,7 +14,7 @@ from reductauth.permissions import Permissions, Role
 from reductauth.sqlite.seal import FREE_COLUMNS, SEAL_COLUMNS, SEALED_COLUMNS, UNREADABLE, Sealer
 from reductauth.token import Secret, Token
 
-__all__ = ["SECRET_COLUMNS", "TOKEN_COLUMNS", "secret_of", "token_of", "values_of"]
+__all__ = ["SECRET_COLUMNS", "TOKEN_COLUMNS", "secret_of", "token_of"]
 
 TOKEN_COLUMNS = f"{SEALED_COLUMNS}, {FREE_COLUMNS}, {SEAL_COLUMNS}"
 """In a query on `tokens`, perhaps joined with others."""
@@ -101,32 +101,3 @@ def _permissions_of(full_access: int, read: str, write: str) -> Permissions:
 def secret_of(row: tuple[Any, ...]) -> Secret:
     """Make a secret of a row with `SECRET_COLUMNS`."""
     return _secret(*row)
-
-
-def values_of(token: Token) -> dict[str, str | int | None]:
-    """Give the columns of a token that a change writes; its last access is usage's to write."""
-    return {
-        "id": token.token_id,
-        "name": token.name,
-        "description": token.description,
-        "search_text": f"{token.name} {token.description}".casefold(),
-        "role": token.role,
-        "full_access": int(token.permissions.full_access),
-        "read_patterns": _json(token.permissions.read),
-        "write_patterns": _json(token.permissions.write),
-        "is_provisioned": int(token.is_provisioned),
-        "active": int(token.active),
-        "created_at_us": token.created_at_us,
-        "updated_at_us": token.updated_at_us,
-        "created_by": token.created_by,
-        "valid_from_us": token.valid_from_us,
-        "expires_at_us": token.expires_at_us,
-        "revoked_at_us": token.revoked_at_us,
-        "ttl_seconds": token.ttl_seconds,
-        "ip_allowlist": _json(token.allowlist.entries),
-    }
-
-
-@lru_cache(maxsize=4096)
-def _json(texts: tuple[str, ...]) -> str:
-    return orjson.dumps([str(text) for text in texts]).decode()

@@ -96,22 +96,22 @@ class Trail:
         detail: Detail | None,
     ) -> int:
         """Write one entry and move the head; return its number."""
-        return self.write_all(at_us, actor, action, [(token_id, token_name, detail)])
+        return self.write_all(at_us, actor, action, [(token_id, token_name, detail_text(detail))])
 
     def write_all(
         self,
         at_us: int,
         actor: Actor,
         action: AuditAction,
-        told: Sequence[tuple[str | None, str | None, Detail | None]],
+        told: Sequence[tuple[str | None, str | None, str | None]],
     ) -> int:
-        """Write an entry for each id, name and detail, and move the head; return the number of the first."""
+        """Write an entry for each id, name and text of a detail, and move the head; return the number of the first."""
         last = self._head()
         mac, first = last.mac, last.sequence + 1
         common = (at_us, actor.name, actor.token_id, actor.address, action)
         rows = []
-        for sequence, (token_id, token_name, detail) in enumerate(told, first):
-            entry = (sequence, *common, token_id, token_name, detail_text(detail))
+        for sequence, of_token in enumerate(told, first):
+            entry = (sequence, *common, *of_token)
             mac = self._key.mac(mac, entry)
             rows.append((*entry, mac))
         try:

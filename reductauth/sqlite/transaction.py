@@ -7,30 +7,40 @@ wrote all of it; what somebody else wrote into its record does not become genuin
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, Self
 
 import orjson
 
 from reductauth.actor import Actor
-from reductauth.audit import AuditAction, Detail, change_of
+from reductauth.audit import AuditAction, Detail
 from reductauth.errors import TokenExistsError
 from reductauth.key import RegistryKey
 from reductauth.periods import month_of
+from reductauth.record import PlainRecord, PlainToken
 from reductauth.sqlite.holders import Holders
 from reductauth.sqlite.reader import KEY_OF_ID, SqliteSnapshot
-from reductauth.sqlite.rows import values_of
 from reductauth.sqlite.seal import OWN_COLUMNS, SEALED_COLUMNS, Sealer, values_text
 from reductauth.sqlite.trail import Trail, TrailKey
-from reductauth.store import BucketIntent, IntentKind, TokenRecord, UsageDelta
+from reductauth.store import BucketIntent, IntentKind, UsageDelta
 from reductauth.token import Secret, Token
 
 __all__ = ["RegistryKeys", "SqliteTransaction"]
 
 _NAME_TAKEN = "tokens.name"  # what SQLite's error names
 _SEALED = f"SELECT {SEALED_COLUMNS} FROM tokens WHERE tokens.id = ?"
+
+_OWN: Callable[[PlainToken], tuple[Any, ...]] = itemgetter(*map(PlainToken._fields.index, OWN_COLUMNS))
+_SEALED_FIELDS = (*PlainToken._fields, "key", "last_access_us", "audit_sequence", "seal")
+_ADD_SEALED = (
+    f"INSERT INTO tokens ({', '.join(_SEALED_FIELDS)}) VALUES ({', '.join('?' * len(_SEALED_FIELDS))})"
+)
+_ADD_DIGEST = (
+    "INSERT INTO secrets (token_key, digest, key_id, created_at_us, expires_at_us) VALUES (?, ?, ?, ?, ?)"
+)
 
 _NEXT_KEY = """
 SELECT 1 + max(
@@ -198,7 +208,7 @@ class SqliteTransaction(SqliteSnapshot):
 
     def add(self, token: Token) -> None:
         """Add a token whose id is free."""
-        values = values_of(token)
+        values = PlainToken.of(token)._asdict()
         try:
             cursor = self._connection.execute(_insertion(tuple(values)), values)
         except sqlite3.IntegrityError as error:
@@ -211,44 +221,31 @@ class SqliteTransaction(SqliteSnapshot):
         self._unsealed.add(token.token_id)
 
     def add_records(
-        self, at_us: int, actor: Actor, action: AuditAction, records: Sequence[TokenRecord]
+        self, at_us: int, actor: Actor, action: AuditAction, records: Sequence[PlainRecord]
     ) -> None:
         """Add tokens whose names, ids and values are free, and write each of them down."""
-        told = [(one.token.token_id, one.token.name, change_of(None, one.token)) for one in records]
+        told = [(one.token.id, one.token.name, one.detail) for one in records]
         first_sequence = self._trail.write_all(at_us, actor, action, told)
         (first_key,) = self._connection.execute(_NEXT_KEY).fetchone()
         rows: list[tuple[Any, ...]] = []
         secrets: list[tuple[Any, ...]] = []
-        columns: Iterable[str] = ()
-        for number, record in enumerate(records):
+        for number, (token, last_access_us, digests, _) in enumerate(records):
             key, sequence = first_key + number, first_sequence + number
-            values = values_of(record.token)
-            columns = values.keys()
-            sealed = [values[name] for name in OWN_COLUMNS]
-            ends = [(one.digest, self._key_id, one.expires_at_us) for one in record.digests]
-            seal = self._sealer.seal((*sealed, sequence, values_text(ends)))
-            rows.append((*values.values(), key, record.token.last_access_us, sequence, seal))
-            secrets.extend(
-                (key, one.digest, self._key_id, one.created_at_us, one.expires_at_us)
-                for one in record.digests
-            )
-        columns = (*columns, "key", "last_access_us", "audit_sequence", "seal")
-        marks = ", ".join("?" * len(columns))
-        self._connection.executemany(f"INSERT INTO tokens ({', '.join(columns)}) VALUES ({marks})", rows)
+            values = values_text([(digest, key_id, end_us) for digest, key_id, _, end_us in digests])
+            seal = self._sealer.seal((*_OWN(token), sequence, values))
+            rows.append((*token, key, last_access_us, sequence, seal))
+            secrets.extend((key, *digest) for digest in digests)
+        self._connection.executemany(_ADD_SEALED, rows)
         # As in `add`.
         self._connection.execute(
             "DELETE FROM secrets WHERE token_key BETWEEN ? AND ?", (first_key, first_key + len(rows) - 1)
         )
-        self._connection.executemany(
-            "INSERT INTO secrets (token_key, digest, key_id, created_at_us, expires_at_us)"
-            " VALUES (?, ?, ?, ?, ?)",
-            secrets,
-        )
+        self._connection.executemany(_ADD_DIGEST, secrets)
         self.actions.extend(action for _ in records)
 
     def replace(self, token: Token) -> None:
         """Write a token over the one with its id."""
-        values = values_of(token)
+        values = PlainToken.of(token)._asdict()
         if token.fault is None:
             self._genuine.add(token.token_id)
         self._touch(token.token_id)

@@ -27,13 +27,12 @@ from reductauth.networks import NetworkList
 from reductauth.periods import PeriodKind, Span
 from reductauth.permissions import Action, Permissions, Role
 from reductauth.query import SortKey, TokenQuery
+from reductauth.record import PlainRecord, SecretDigest, TokenRecord
 from reductauth.store import (
     Found,
     FoundById,
     IntentKind,
-    SecretDigest,
     Snapshot,
-    TokenRecord,
     TokenStore,
     Transaction,
     UsageDelta,
@@ -99,7 +98,8 @@ def record_of(token: Token, *values: str) -> TokenRecord:
 
 def add_records(transaction: Transaction, *records: TokenRecord) -> None:
     """Add records, as the environment does."""
-    transaction.add_records(NOW_US, Actor.environment(), AuditAction.IMPORT, records)
+    plain = [PlainRecord.of(record) for record in records]
+    transaction.add_records(NOW_US, Actor.environment(), AuditAction.IMPORT, plain)
 
 
 def used(token_id: str, secret_id: int, **fields: Any) -> UsageDelta:

@@ -36,6 +36,7 @@ REDUCTAUTH = [
     "reductauth.edit",
     "reductauth.query",
     "reductauth.audit",
+    "reductauth.record",
     "reductauth.store",
     "reductauth.frozen",
     "reductauth.sqlite.facts",

@@ -21,9 +21,10 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from reductauth.cli import line_process
+from reductauth.cli import line_process, transfer
 from reductauth.key import RegistryKey
 from reductauth.provisioning import KeyedDigest
+from reductauth.sqlite import SqliteStore
 from tests.reductauth.cli.commands import reductauth_here, remote
 from tests.servers import ROOT_VALUE, clean_environment, serving
 
@@ -537,6 +538,25 @@ def test_beside_a_server(tmp_path: Path) -> None:
         assert process.wait(60) == 0
         assert status_of(server.url, f"v{len(lines) - 1}") == 200
         assert run(tmp_path, "verify")[0] == [WHOLE.strip()]
+
+
+def test_others_come_in_between(registry: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two changes of an import the registry is free for longer than one who waits for it sleeps: 0.1 s."""
+    change = SqliteStore.change
+    times: list[float] = []
+
+    async def timed(self: SqliteStore, work: Any) -> Any:
+        times.append(time.monotonic())
+        taken = await change(self, work)
+        times.append(time.monotonic())
+        return taken
+
+    monkeypatch.setattr(SqliteStore, "change", timed)
+    monkeypatch.setattr(transfer, "_HOLD_SECONDS", 0)
+    run(registry, "import", written(registry, *many(1_000)))
+    ends, begins = times[1::2], times[2::2]
+    assert len(begins) > 2
+    assert min(begin - end for begin, end in zip(begins, ends, strict=False)) > 0.1
 
 
 @pytest.mark.parametrize("command", ["import", "export"])
