@@ -32,6 +32,7 @@ from reductauth.token import TokenStatus
 from reductauth.value import mint
 from reductauth.web.listing import bare_end, full_rows, page_body, protocol_rows
 from reductauth.web.schema import token_view
+from reductauth.web.wire import to_json
 
 __all__ = ["main", "run", "short"]
 
@@ -54,8 +55,8 @@ def _steps(listing: TokenListing, count: int) -> dict[str, Callable[[], Awaitabl
         page_body(await listing.page(query, full_rows), query)
 
     async def stream() -> None:
-        async for rows in listing.batches(protocol_rows):
-            b",".join(rows)
+        async for _ in listing.batches(protocol_rows):
+            pass
 
     def asked(query: TokenQuery) -> Callable[[], Awaitable[None]]:
         return lambda: show(query)
@@ -93,15 +94,16 @@ async def _add_dumps(report: Report, population: Population, rounds: int) -> Non
     clock = system_clock()
     listing = TokenListing(population.store, clock)
     tokens = await population.store.read(lambda snapshot: snapshot.tokens())
-    ready = [token_view(token, clock()) for token in tokens]
+    ready = orjson.loads(to_json([token_view(token, clock()) for token in tokens]))
     bodies: dict[str, bytes] = {}
 
     async def dump_ready() -> None:
         bodies[_READY] = orjson.dumps({"tokens": ready})
 
     async def list_all() -> None:
-        rows = [row async for batch in listing.batches(protocol_rows) for row in batch]
-        bodies[_LISTED] = b'{"tokens":[%b%b' % (b",".join(rows), bare_end(len(rows)))
+        batches = [batch async for batch in listing.batches(protocol_rows)]
+        count = sum(batch.count for batch in batches)
+        bodies[_LISTED] = b'{"tokens":[%b%b' % (b",".join(batch.rows for batch in batches), bare_end(count))
 
     variants = {_READY: dump_ready, _LISTED: list_all}
     found = await take_turns(variants, 1, rounds, time.process_time)

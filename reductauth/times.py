@@ -43,7 +43,7 @@ def rfc3339(time_us: int) -> str:
     """
     if not _FIRST_US <= time_us <= _LAST_US:
         time_us = min(max(time_us, _FIRST_US), _LAST_US)
-    return (_UTC_EPOCH + timedelta(microseconds=time_us)).isoformat(timespec="microseconds") + "Z"
+    return (_UTC_EPOCH + timedelta(0, 0, time_us)).isoformat("T", "microseconds") + "Z"
 
 
 def rfc3339_or_none(time_us: int | None) -> str | None:

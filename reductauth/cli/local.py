@@ -39,6 +39,7 @@ from reductauth.web.schema import (
     parse_rotation,
     usage_view,
 )
+from reductauth.web.wire import to_json
 
 __all__ = ["local_admin", "local_store"]
 
@@ -96,40 +97,45 @@ class _LocalAdmin:
         parsed = parse_token_query(MultiDict(query))
         if parsed is not None:
             return orjson.loads(page_body(await listing.page(parsed, full_rows), parsed))
-        rows = [row async for batch in listing.batches(full_rows) for row in batch]
-        return orjson.loads(b'{"tokens":[' + b",".join(rows) + counted_end(len(rows)))
+        batches = [batch async for batch in listing.batches(full_rows)]
+        rows = b",".join(batch.rows for batch in batches)
+        return orjson.loads(b'{"tokens":[' + rows + counted_end(sum(batch.count for batch in batches)))
 
     async def token(self, name: str) -> Any:
-        return full_view(await self._registry.details(name), self._clock())
+        return _answer(full_view(await self._registry.details(name), self._clock()))
 
     async def usage(self, name: str, query: Mapping[str, str]) -> Any:
-        return usage_view(*await self._registry.usage(name, parse_span(MultiDict(query))))
+        return _answer(usage_view(*await self._registry.usage(name, parse_span(MultiDict(query)))))
 
     async def check(self, name: str, query: Mapping[str, str]) -> Any:
         asked = parse_question(MultiDict(query))
         explanation = await self._registry.explain(name, asked.demand, asked.client_ip, asked.at_us)
-        return explanation_view(explanation)
+        return _answer(explanation_view(explanation))
 
     async def audit(self, query: Mapping[str, str]) -> Any:
         asked = parse_audit_query(MultiDict(query))
-        return audit_view(await self._registry.audited(asked), asked)
+        return _answer(audit_view(await self._registry.audited(asked), asked))
 
     async def create(self, name: str, body: Mapping[str, Any]) -> Any:
-        return minted_view(await self._registry.create(self._actor, name, parse_draft(_bytes(body))))
+        return _answer(minted_view(await self._registry.create(self._actor, name, parse_draft(_bytes(body)))))
 
     async def edit(self, name: str, patch: Mapping[str, Any]) -> Any:
         edit = parse_edit(_bytes(patch))
-        return full_view(await self._registry.edit(self._actor, name, edit), self._clock())
+        return _answer(full_view(await self._registry.edit(self._actor, name, edit), self._clock()))
 
     async def rotate(self, name: str, body: Mapping[str, Any]) -> Any:
         grace_seconds = parse_rotation(_bytes(body))
-        return minted_view(await self._registry.rotate(self._actor, name, grace_seconds))
+        return _answer(minted_view(await self._registry.rotate(self._actor, name, grace_seconds)))
 
     async def revoke(self, name: str) -> Any:
-        return full_view(await self._registry.revoke(self._actor, name), self._clock())
+        return _answer(full_view(await self._registry.revoke(self._actor, name), self._clock()))
 
     async def delete(self, name: str) -> None:
         await self._registry.delete(self._actor, name)
+
+
+def _answer(view: Any) -> Any:
+    return orjson.loads(to_json(view))
 
 
 def _bytes(body: Mapping[str, Any]) -> bytes:

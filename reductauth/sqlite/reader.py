@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -118,7 +118,7 @@ class SqliteSnapshot:
     def tokens_after(self, name: str, limit: int) -> tuple[list[Token], str | None]:
         """The next tokens by name, and where to go on after."""
         rows = self._execute("name > ? ORDER BY name LIMIT ?", (name, limit)).fetchall()
-        return list(self._tokens(rows)), rows[-1][_NAME] if len(rows) == limit else None
+        return self._tokens(rows), rows[-1][_NAME] if len(rows) == limit else None
 
     def tokens_named(self, names: Collection[str]) -> list[Token]:
         """The tokens that have one of these names."""
@@ -135,7 +135,7 @@ class SqliteSnapshot:
         found = selection.count(self._connection) if selection.has_conditions else total
         keys = orjson.dumps(selection.keys(self._connection, found)).decode()
         rows = self._connection.execute(_PICKED, (keys,))
-        return Page(list(self._tokens(rows)), found, total)
+        return Page(self._tokens(rows), found, total)
 
     def token_by_id(self, token_id: str) -> Token | None:
         """The token with this id."""
@@ -181,10 +181,10 @@ class SqliteSnapshot:
         return None if row is None else token_of(row, self._sealer)
 
     def _many(self, where: str, *parameters: Any) -> list[Token]:
-        return list(self._tokens(self._execute(where, parameters)))
+        return self._tokens(self._execute(where, parameters))
 
-    def _tokens(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[Token]:
-        return (token_of(row, self._sealer) for row in rows)
+    def _tokens(self, rows: Iterable[tuple[Any, ...]]) -> list[Token]:
+        return [token_of(row, self._sealer) for row in rows]
 
     def _execute(self, where: str, parameters: tuple[Any, ...]) -> sqlite3.Cursor:
         return self._connection.execute(f"SELECT {TOKEN_COLUMNS} FROM tokens WHERE {where}", parameters)

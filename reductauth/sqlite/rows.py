@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from reductauth.errors import InvalidInputError
+from reductauth.frozen import maker_of
 from reductauth.networks import ANYWHERE, NetworkList
 from reductauth.permissions import Permissions, Role
 from reductauth.sqlite.seal import FREE_COLUMNS, SEAL_COLUMNS, SEALED_COLUMNS, UNREADABLE, Sealer
@@ -20,6 +21,8 @@ TOKEN_COLUMNS = f"{SEALED_COLUMNS}, {FREE_COLUMNS}, {SEAL_COLUMNS}"
 SECRET_COLUMNS = "id, created_at_us, expires_at_us, last_access_us, last_access_ip, uses"
 
 _NOTHING = "[]"
+_token = maker_of(Token)
+_secret = maker_of(Secret)
 
 
 def token_of(row: tuple[Any, ...], sealer: Sealer) -> Token:
@@ -63,7 +66,7 @@ def _token_of(row: tuple[Any, ...], fault: str | None) -> Token:
         _seal,
         _last_sequence,
     ) = row
-    return Token(
+    return _token(
         token_id,
         name,
         _permissions_of(full_access, read, write),
@@ -97,4 +100,4 @@ def _permissions_of(full_access: int, read: str, write: str) -> Permissions:
 
 def secret_of(row: tuple[Any, ...]) -> Secret:
     """Make a secret of a row with `SECRET_COLUMNS`."""
-    return Secret(*row)
+    return _secret(*row)

@@ -4,37 +4,42 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import orjson
 from aiohttp import hdrs, web
 
 from reductauth.errors import StoreUnavailableError
-from reductauth.query import Page, TokenQuery
+from reductauth.listing import Batch, RenderedPage
+from reductauth.query import TokenQuery
 from reductauth.store import Snapshot
 from reductauth.token import Token
 from reductauth.web.schema import full_view, token_view
+from reductauth.web.wire import to_json
 
 __all__ = ["bare_end", "counted_end", "full_rows", "page_body", "protocol_rows", "stream_body"]
 
 _logger = logging.getLogger("reductauth.web")
 
 
-def protocol_rows(snapshot: Snapshot, tokens: list[Token], now_us: int) -> list[bytes]:  # noqa: ARG001 - a `Rendering`
-    """Each token as the storage protocol shows it."""
-    return [orjson.dumps(token_view(token, now_us)) for token in tokens]
+def protocol_rows(snapshot: Snapshot, tokens: list[Token], now_us: int) -> bytes:  # noqa: ARG001 - a `Rendering`
+    """The tokens as the storage protocol shows them, between commas."""
+    return _rows([token_view(token, now_us) for token in tokens])
 
 
-def full_rows(snapshot: Snapshot, tokens: list[Token], now_us: int) -> list[bytes]:
-    """Each token in full view."""
-    return [orjson.dumps(full_view(details, now_us)) for details in snapshot.details(tokens, now_us)]
+def full_rows(snapshot: Snapshot, tokens: list[Token], now_us: int) -> bytes:
+    """The tokens in full view, between commas."""
+    return _rows([full_view(details, now_us) for details in snapshot.details(tokens, now_us)])
 
 
-def page_body(page: Page[bytes], query: TokenQuery) -> bytes:
+def _rows(views: list[dict[str, Any]]) -> bytes:
+    return to_json(views)[1:-1]
+
+
+def page_body(page: RenderedPage, query: TokenQuery) -> bytes:
     """A page, with what was found."""
-    return b'{"tokens":[%b%b' % (
-        b",".join(page.rows),
-        _end(found=page.found, length=len(page.rows), offset=query.offset, total=page.total),
-    )
+    end = _end(found=page.found, length=page.length, offset=query.offset, total=page.total)
+    return b'{"tokens":[%b%b' % (page.rows, end)
 
 
 def bare_end(sent: int) -> bytes:  # noqa: ARG001 - as `counted_end`
@@ -54,23 +59,23 @@ def _end(**envelope: int) -> bytes:
 async def stream_body(
     request: web.Request,
     response: web.StreamResponse,
-    batches: AsyncIterator[list[bytes]],
+    batches: AsyncIterator[Batch],
     end: Callable[[int], bytes],
 ) -> None:
     """Send all tokens as they are read, and the end. Raises what the first batch does, before anything is sent.
 
     A later one that can't be read ends the connection, so that the client sees that there was more.
     """
-    rows: list[bytes] = await anext(batches, [])
+    batch = await anext(batches, Batch(b"", 0))
     await response.prepare(request)
     if request.method == hdrs.METH_HEAD:
         return
-    await response.write(b'{"tokens":[' + b",".join(rows))
-    sent = len(rows)
+    await response.write(b'{"tokens":[' + batch.rows)
+    sent = batch.count
     try:
-        async for rows in batches:
-            await response.write(b"," + b",".join(rows))
-            sent += len(rows)
+        async for batch in batches:
+            await response.write(b"," + batch.rows)
+            sent += batch.count
     except StoreUnavailableError as error:
         _logger.error("list of tokens broken off reason=%s", error)  # noqa: TRY400 - the reason says it all
         if request.transport is not None:

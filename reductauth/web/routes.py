@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
 from aiohttp import web
 
 from reductauth.policy import Authenticated, FullAccess
@@ -38,6 +37,7 @@ from reductauth.web.schema import (
     token_view,
     usage_view,
 )
+from reductauth.web.wire import to_json
 
 __all__ = ["token_routes"]
 
@@ -208,7 +208,7 @@ def _name(request: web.Request) -> str:
 
 
 def _json(content: dict[str, Any]) -> web.Response:
-    return _json_bytes(orjson.dumps(content))
+    return _json_bytes(to_json(content))
 
 
 def _json_bytes(body: bytes) -> web.Response:

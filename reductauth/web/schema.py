@@ -1,6 +1,6 @@
 """JSON <-> domain, strict: nothing is coerced, nothing is passed over.
 
-Times are RFC 3339, UTC with `Z` on output, any offset on input.
+Times are RFC 3339, UTC with `Z` on output, any offset on input. Views are for `to_json`, which writes their times.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from reductauth.networks import MAX_NETWORKS, NetworkList
 from reductauth.permissions import MAX_PATTERNS, Permissions, Role
 from reductauth.query import Page
 from reductauth.registry import MAX_GRACE_SECONDS, Minted
-from reductauth.times import parse_time, rfc3339, rfc3339_or_none
+from reductauth.times import parse_time
 from reductauth.token import Secret, Token
+from reductauth.web.wire import wire_time
 
 __all__ = [
     "MAX_BATCH_ITEMS",
@@ -45,7 +46,6 @@ __all__ = [
     "parse_object",
     "parse_rotation",
     "refuse_query",
-    "rfc3339",
     "token_view",
     "usage_view",
     "validated",
@@ -271,20 +271,21 @@ def refuse_query(parameters: Iterable[str], known: Collection[str] = ()) -> None
 
 def token_view(token: Token, now_us: int) -> dict[str, Any]:
     """Give a token as the storage protocol shows it."""
+    permissions = token.permissions
     return {
         "name": token.name,
         "value": "",
-        "created_at": rfc3339(token.created_at_us),
+        "created_at": wire_time(token.created_at_us),
         "permissions": {
-            "full_access": token.permissions.full_access,
-            "read": [str(pattern) for pattern in token.permissions.read],
-            "write": [str(pattern) for pattern in token.permissions.write],
+            "full_access": permissions.full_access,
+            "read": permissions.read,
+            "write": permissions.write,
         },
         "is_provisioned": token.is_provisioned,
-        "expires_at": rfc3339_or_none(token.expires_at_us),
+        "expires_at": wire_time(token.expires_at_us),
         "ttl": token.ttl_seconds,
-        "last_access": rfc3339_or_none(token.last_access_us),
-        "ip_allowlist": list(token.allowlist.entries),
+        "last_access": wire_time(token.last_access_us),
+        "ip_allowlist": token.allowlist.entries,
         "is_expired": token.is_expired(now_us),
     }
 
@@ -298,9 +299,9 @@ def full_view(details: TokenDetails, now_us: int) -> dict[str, Any]:
         "role": token.role,
         "status": token.status_at(now_us),
         "active": token.active,
-        "valid_from": rfc3339_or_none(token.valid_from_us),
-        "revoked_at": rfc3339_or_none(token.revoked_at_us),
-        "updated_at": rfc3339(token.updated_at_us),
+        "valid_from": wire_time(token.valid_from_us),
+        "revoked_at": wire_time(token.revoked_at_us),
+        "updated_at": wire_time(token.updated_at_us),
         "created_by": token.created_by,
         "last_access_ip": token.last_access_ip,
         **({} if token.fault is None else {"fault": token.fault}),
@@ -325,9 +326,9 @@ def _counts_view(counts: UsageCounts) -> dict[str, int]:
 
 def _secret_view(secret: Secret) -> dict[str, Any]:
     return {
-        "created_at": rfc3339(secret.created_at_us),
-        "expires_at": rfc3339_or_none(secret.expires_at_us),
-        "last_access": rfc3339_or_none(secret.last_access_us),
+        "created_at": wire_time(secret.created_at_us),
+        "expires_at": wire_time(secret.expires_at_us),
+        "last_access": wire_time(secret.last_access_us),
         "last_access_ip": secret.last_access_ip,
         "uses": secret.uses,
     }
@@ -339,7 +340,7 @@ def audit_view(page: Page[AuditEntry], query: AuditQuery) -> dict[str, Any]:
         "entries": [
             {
                 "sequence": entry.sequence,
-                "at": rfc3339(entry.at_us),
+                "at": wire_time(entry.at_us),
                 "actor": entry.actor,
                 "actor_id": entry.actor_id,
                 "address": entry.address,
@@ -380,9 +381,9 @@ def explanation_view(explanation: Explanation) -> dict[str, Any]:
 
 def minted_view(minted: Minted) -> dict[str, Any]:
     """Give a new value: the one response that holds it."""
-    view = {"value": minted.value, "created_at": rfc3339(minted.created_at_us)}
+    view = {"value": minted.value, "created_at": wire_time(minted.created_at_us)}
     if minted.previous_expires_at_us is not None:
-        view["previous_expires_at"] = rfc3339(minted.previous_expires_at_us)
+        view["previous_expires_at"] = wire_time(minted.previous_expires_at_us)
     return view
 
 

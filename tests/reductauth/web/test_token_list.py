@@ -156,6 +156,47 @@ async def test_a_list_in_full_view(office: Caller, query: str) -> None:
         assert token == await (await office("GET", f"/api/v1/tokens/{token['name']}?view=full")).json()
 
 
+ALONE = (
+    '{"name":"a","value":"","created_at":"2030-03-17T17:46:40.000000Z","permissions":{"full_access":false,'
+    '"read":["b","wea*"],"write":[]},"is_provisioned":false,"expires_at":"2030-03-18T00:00:00.000001Z","ttl":60,'
+    '"last_access":null,"ip_allowlist":["10.0.0.0/8","::1"],"is_expired":false}'
+)
+IN_FULL = (
+    ALONE[:-1] + ',"id":"%s","description":"\\"Straße\\"\\n","role":null,"status":"active","active":true,'
+    '"valid_from":"2030-03-01T00:00:00.120000Z","revoked_at":null,"updated_at":"2030-03-17T17:46:40.000000Z",'
+    '"created_by":"init-token","last_access_ip":null,"secrets":[{"created_at":"2030-03-17T17:46:40.000000Z",'
+    '"expires_at":null,"last_access":null,"last_access_ip":null,"uses":0}],"usage":{'
+    '"total":{"read":0,"write":0,"admin":0,"denied":0},"today":{"read":0,"write":0,"admin":0,"denied":0},'
+    '"this_month":{"read":0,"write":0,"admin":0,"denied":0}}}'
+)
+
+
+async def test_to_the_byte(root: Caller) -> None:
+    """The order of the keys, the text of every value and no space between: alone, on a page and in the stream."""
+    body = {
+        "permissions": {"read": ["b", "wea*", "b"]},
+        "description": '"Straße"\n',
+        "valid_from": "2030-03-01T00:00:00.12Z",
+        "expires_at": "2030-03-18T02:00:00.000001+02:00",
+        "ttl": 60,
+        "ip_allowlist": ["10.0.0.7/8", "::1"],
+    }
+    await root.make("a", json.dumps(body))
+    token_id = (await (await root("GET", "/api/v1/tokens/a?view=full")).json())["id"]
+    in_full = IN_FULL % token_id
+    envelope = '"query":{"found":1,"length":1,"offset":0,"total":2}}'
+    for path, text in {
+        "/a": ALONE,
+        "/a?view=full": in_full,
+        "?search=straße": f'{{"tokens":[{ALONE}],{envelope}',
+        "?search=straße&view=full": f'{{"tokens":[{in_full}],{envelope}',
+    }.items():
+        assert await (await root("GET", f"/api/v1/tokens{path}")).text() == text
+    everybody = await (await root("GET", "/api/v1/tokens")).text()
+    assert everybody.startswith(f'{{"tokens":[{ALONE},{{"name":"init-token","value":"","created_at":"')
+    assert everybody.endswith("}]}")
+
+
 STATUSES = "must be one of revoked, expired, inactive, scheduled, active"
 KEYS = "must be one of name, created_at, updated_at, last_access, expires_at, status"
 LIMIT = "must be a whole number from 1 to 1000"
