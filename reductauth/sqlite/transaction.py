@@ -8,27 +8,29 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Self
+from typing import Any
 
 import orjson
 
 from reductauth.actor import Actor
 from reductauth.audit import AuditAction, Detail, change_of
 from reductauth.errors import TokenExistsError
-from reductauth.key import RegistryKey
-from reductauth.periods import month_of
+from reductauth.sqlite.counters import UsageCounters
+from reductauth.sqlite.facts import read_fact, write_fact
 from reductauth.sqlite.holders import Holders
+from reductauth.sqlite.intents import BucketIntents
+from reductauth.sqlite.keys import RegistryKeys
 from reductauth.sqlite.reader import KEY_OF_ID, SqliteSnapshot
 from reductauth.sqlite.rows import values_of
-from reductauth.sqlite.seal import OWN_COLUMNS, SEALED_COLUMNS, Sealer, values_text
-from reductauth.sqlite.trail import Trail, TrailKey
+from reductauth.sqlite.seal import OWN_COLUMNS, SEALED_COLUMNS, values_text
+from reductauth.sqlite.trail import Trail
 from reductauth.store import BucketIntent, IntentKind, TokenRecord, UsageDelta
 from reductauth.token import Secret, Token
 
-__all__ = ["RegistryKeys", "SqliteTransaction"]
+__all__ = ["SqliteTransaction"]
 
+_SEEDED = "seeded"
 _NAME_TAKEN = "tokens.name"  # what SQLite's error names
 _SEALED = f"SELECT {SEALED_COLUMNS} FROM tokens WHERE tokens.id = ?"
 
@@ -47,34 +49,6 @@ full_access = 1 AND active = 1 AND revoked_at_us IS NULL
     AND EXISTS (SELECT 1 FROM secrets WHERE token_key = tokens.key AND secrets.expires_at_us IS NULL)
 """
 
-_ADD_USAGE = """
-INSERT INTO usage (token_key, period, read, write, admin, denied)
-SELECT key, ?, ?, ?, ?, ? FROM tokens WHERE id = ?
-ON CONFLICT (token_key, period) DO UPDATE SET
-    read = read + excluded.read, write = write + excluded.write,
-    admin = admin + excluded.admin, denied = denied + excluded.denied
-"""
-
-_ADD_USES = """
-UPDATE secrets SET
-    uses = uses + ?1,
-    last_access_us = CASE WHEN ?2 > coalesce(last_access_us, -1) THEN ?2 ELSE last_access_us END,
-    last_access_ip = CASE WHEN ?2 > coalesce(last_access_us, -1) THEN ?3 ELSE last_access_ip END
-WHERE id = ?4
-"""
-
-_MOVE_LAST_ACCESS = """
-UPDATE tokens SET last_access_us = ?1, last_access_ip = ?2
-WHERE id = ?3 AND (last_access_us IS NULL OR last_access_us < ?1)
-"""
-
-_FOLDED = """
-INSERT INTO usage (token_key, period, read, write, admin, denied) VALUES (?, ?, ?, ?, ?, ?)
-ON CONFLICT (token_key, period) DO UPDATE SET
-    read = read + excluded.read, write = write + excluded.write,
-    admin = admin + excluded.admin, denied = denied + excluded.denied
-"""
-
 # The same as `Token.is_expired`, for tokens that were revoked too.
 _ENDED = """
 is_provisioned = 0 AND (
@@ -84,20 +58,6 @@ is_provisioned = 0 AND (
 """
 
 
-@dataclass(frozen=True, slots=True)
-class RegistryKeys:
-    """What is made of a registry's key for changes."""
-
-    key_id: str
-    sealer: Sealer
-    trail: TrailKey
-
-    @classmethod
-    def of(cls, key: RegistryKey) -> Self:
-        """Derive them."""
-        return cls(key.key_id, Sealer(key), TrailKey(key))
-
-
 class SqliteTransaction(SqliteSnapshot):
     """One change within the writer's transaction; see `reductauth.store.Transaction`."""
 
@@ -105,7 +65,7 @@ class SqliteTransaction(SqliteSnapshot):
         self, connection: sqlite3.Connection, keys: RegistryKeys, owner: int, holders: Holders
     ) -> None:
         super().__init__(connection, keys.sealer)
-        self._owner = owner
+        self._intents = BucketIntents(connection, keys.sealer, owner)
         self._holders = holders
         self._changes_before = connection.total_changes
         self._key_id = keys.key_id
@@ -323,30 +283,11 @@ class SqliteTransaction(SqliteSnapshot):
 
     def add_usage(self, deltas: Iterable[UsageDelta]) -> None:
         """Add counters and move last accesses forward."""
-        counters, uses, accesses = [], [], []
-        for delta in deltas:
-            counts = (delta.read, delta.write, delta.admin, delta.denied)
-            access = (delta.last_access_us, delta.last_access_ip)
-            counters.append((delta.day, *counts, delta.token_id))
-            uses.append((sum(counts), *access, delta.secret_id))
-            if delta.last_access_us is not None:
-                accesses.append((*access, delta.token_id))
-        self._connection.executemany(_ADD_USAGE, counters)
-        self._connection.executemany(_ADD_USES, uses)
-        self._connection.executemany(_MOVE_LAST_ACCESS, accesses)
+        UsageCounters(self._connection).add(deltas)
 
     def fold_usage(self, before_day: str, limit: int) -> int:
         """Fold counters of old days into their months."""
-        days = self._connection.execute(
-            "SELECT token_key, period, read, write, admin, denied FROM usage"
-            " WHERE length(period) = 10 AND period < ? ORDER BY period LIMIT ?",
-            (before_day, limit),
-        ).fetchall()
-        self._connection.executemany(_FOLDED, [(key, month_of(day), *counts) for key, day, *counts in days])
-        self._connection.executemany(
-            "DELETE FROM usage WHERE token_key = ? AND period = ?", [d[:2] for d in days]
-        )
-        return len(days)
+        return UsageCounters(self._connection).fold(before_day, limit)
 
     def remove_ended_secrets(self, now_us: int, limit: int) -> list[Token]:
         """Forget values whose period of grace is over."""
@@ -373,30 +314,21 @@ class SqliteTransaction(SqliteSnapshot):
         self, kind: IntentKind, bucket: str, new_bucket: str | None, at_us: int
     ) -> BucketIntent:
         """State an intent."""
-        cursor = self._connection.execute(
-            "INSERT INTO bucket_intents (kind, bucket, new_bucket, owner, started_at_us)"
-            " VALUES (?, ?, ?, ?, ?) RETURNING id",
-            (kind, bucket, new_bucket, self._owner, at_us),
-        )
-        (intent_id,) = cursor.fetchone()
-        seal = self._sealer.seal((intent_id, kind, bucket, new_bucket, self._owner))
-        self._connection.execute("UPDATE bucket_intents SET seal = ? WHERE id = ?", (seal, intent_id))
         self.invalidates = True
-        return BucketIntent(intent_id, kind, bucket, new_bucket, self._owner)
+        return self._intents.add(kind, bucket, new_bucket, at_us)
 
     def remove_bucket_intent(self, intent_id: int) -> bool:
         """Settle an intent; False if somebody else did."""
         self.invalidates = True
-        return self._connection.execute("DELETE FROM bucket_intents WHERE id = ?", (intent_id,)).rowcount == 1
+        return self._intents.remove(intent_id)
 
     def is_seeded(self) -> bool:
         """Whether the registry was ever given its first token."""
-        (seeded,) = self._connection.execute("SELECT value FROM meta WHERE name = 'seeded'").fetchone()
-        return bool(seeded == 1)
+        return read_fact(self._connection, _SEEDED, int) == 1
 
     def mark_seeded(self) -> None:
         """Remember that it was, for good."""
-        self._connection.execute("UPDATE meta SET value = 1 WHERE name = 'seeded'")
+        write_fact(self._connection, _SEEDED, 1)
 
 
 @lru_cache

@@ -27,7 +27,8 @@ from reductauth.sqlite import schema
 from reductauth.sqlite.files import FolderLock, RegistryFolder
 from reductauth.sqlite.generation import Generation
 from reductauth.sqlite.holders import Holders
-from reductauth.sqlite.transaction import RegistryKeys, SqliteTransaction
+from reductauth.sqlite.keys import RegistryKeys
+from reductauth.sqlite.transaction import SqliteTransaction
 
 __all__ = ["Writer"]
 
