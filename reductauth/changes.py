@@ -52,9 +52,7 @@ class TokenChange:
         draft.check(self.now_us)
         check_lifetime(draft, max_lifetime_seconds, self.now_us)
         token = new_token(name, draft, self.now_us, self.actor.name)
-        self.transaction.add(token)
-        self.transaction.add_secret(token.token_id, digest, self.now_us)
-        self._audit(AuditAction.CREATE, token, change_of(None, token))
+        self.transaction.add(self.now_us, self.actor, AuditAction.CREATE, token, [digest])
         return token
 
     def edit(self, token: Token, edit: TokenEdit, max_lifetime_seconds: int | None) -> Token:

@@ -18,17 +18,16 @@ from reductauth.audit import AuditAction, Detail, change_of
 from reductauth.errors import TokenExistsError
 from reductauth.sqlite.counters import UsageCounters
 from reductauth.sqlite.facts import read_fact, write_fact
-from reductauth.sqlite.holders import Holders
 from reductauth.sqlite.intents import BucketIntents
 from reductauth.sqlite.keys import RegistryKeys
+from reductauth.sqlite.known import Known
 from reductauth.sqlite.reader import KEY_OF_ID, SqliteSnapshot
 from reductauth.sqlite.rows import values_of
 from reductauth.sqlite.seal import OWN_COLUMNS, SEALED_COLUMNS, values_text
-from reductauth.sqlite.trail import Trail
 from reductauth.store import BucketIntent, IntentKind, TokenRecord, UsageDelta
 from reductauth.token import Secret, Token
 
-__all__ = ["SqliteTransaction"]
+__all__ = ["SqliteTransaction", "forget_waiting"]
 
 _SEEDED = "seeded"
 _NAME_TAKEN = "tokens.name"  # what SQLite's error names
@@ -49,6 +48,8 @@ full_access = 1 AND active = 1 AND revoked_at_us IS NULL
     AND EXISTS (SELECT 1 FROM secrets WHERE token_key = tokens.key AND secrets.expires_at_us IS NULL)
 """
 
+_ADD_VALUE = "INSERT INTO secrets (token_key, digest, key_id, created_at_us) VALUES (?, ?, ?, ?)"
+
 # The same as `Token.is_expired`, for tokens that were revoked too.
 _ENDED = """
 is_provisioned = 0 AND (
@@ -61,15 +62,13 @@ is_provisioned = 0 AND (
 class SqliteTransaction(SqliteSnapshot):
     """One change within the writer's transaction; see `reductauth.store.Transaction`."""
 
-    def __init__(
-        self, connection: sqlite3.Connection, keys: RegistryKeys, owner: int, holders: Holders
-    ) -> None:
+    def __init__(self, connection: sqlite3.Connection, keys: RegistryKeys, owner: int, known: Known) -> None:
         super().__init__(connection, keys.sealer)
-        self._intents = BucketIntents(connection, keys.sealer, owner)
-        self._holders = holders
+        self._owner = owner
+        self._holders = known.holders
+        self._trail = known.trail
         self._changes_before = connection.total_changes
         self._key_id = keys.key_id
-        self._trail = Trail(connection, keys.trail)
         self._genuine: set[str] = set()
         self._unsealed: set[str] = set()
         self.invalidates = False
@@ -156,19 +155,26 @@ class SqliteTransaction(SqliteSnapshot):
         rows = self._execute(_ADMINISTRATORS, (now_us,))
         return any(token.fault is None for token in self._tokens(rows))
 
-    def add(self, token: Token) -> None:
-        """Add a token whose id is free."""
+    def add(
+        self, at_us: int, actor: Actor, action: AuditAction, token: Token, digests: Sequence[bytes]
+    ) -> None:
+        """Add a token whose id and values are free, and write it down."""
+        # It is sealed before it is there: so it is written once.
+        sequence = self._trail.next_sequence()
         values = values_of(token)
+        ends = values_text((digest, self._key_id, None) for digest in digests)
+        seal = self._sealer.seal((*[values[name] for name in OWN_COLUMNS], sequence, ends))
         try:
-            cursor = self._connection.execute(_insertion(tuple(values)), values)
+            added = self._connection.execute(_insertion(tuple(values)), (*values.values(), sequence, seal))
         except sqlite3.IntegrityError as error:
             if _NAME_TAKEN in str(error):
                 raise TokenExistsError(token.name) from None
             raise
-        # A value that waits for a token with this key was put there by somebody else.
-        self._connection.execute("DELETE FROM secrets WHERE token_key = ?", (cursor.lastrowid,))
+        for digest in digests:
+            self._connection.execute(_ADD_VALUE, (added.lastrowid, digest, self._key_id, at_us))
+        self._trail.write(at_us, actor, action, token.token_id, token.name, change_of(None, token))
         self._genuine.add(token.token_id)
-        self._unsealed.add(token.token_id)
+        self.actions.append(action)
 
     def add_records(
         self, at_us: int, actor: Actor, action: AuditAction, records: Sequence[TokenRecord]
@@ -315,12 +321,15 @@ class SqliteTransaction(SqliteSnapshot):
     ) -> BucketIntent:
         """State an intent."""
         self.invalidates = True
-        return self._intents.add(kind, bucket, new_bucket, at_us)
+        return self._intents().add(kind, bucket, new_bucket, at_us)
 
     def remove_bucket_intent(self, intent_id: int) -> bool:
         """Settle an intent; False if somebody else did."""
         self.invalidates = True
-        return self._intents.remove(intent_id)
+        return self._intents().remove(intent_id)
+
+    def _intents(self) -> BucketIntents:
+        return BucketIntents(self._connection, self._sealer, self._owner)
 
     def is_seeded(self) -> bool:
         """Whether the registry was ever given its first token."""
@@ -331,10 +340,16 @@ class SqliteTransaction(SqliteSnapshot):
         write_fact(self._connection, _SEEDED, 1)
 
 
+def forget_waiting(connection: sqlite3.Connection) -> None:
+    """Remove values that wait for a token with the number that the next one gets: somebody else put them there."""
+    connection.execute(f"DELETE FROM secrets WHERE token_key >= ({_NEXT_KEY})")
+
+
 @lru_cache
 def _insertion(columns: tuple[str, ...]) -> str:
-    marks = ", ".join(f":{name}" for name in columns)
-    return f"INSERT INTO tokens ({', '.join(columns)}) VALUES ({marks})"
+    all_columns = (*columns, "audit_sequence", "seal")
+    marks = ", ".join("?" * len(all_columns))
+    return f"INSERT INTO tokens ({', '.join(all_columns)}) VALUES ({marks})"
 
 
 @lru_cache

@@ -26,9 +26,9 @@ from reductauth.errors import StoreUnavailableError
 from reductauth.sqlite import schema
 from reductauth.sqlite.files import FolderLock, RegistryFolder
 from reductauth.sqlite.generation import Generation
-from reductauth.sqlite.holders import Holders
 from reductauth.sqlite.keys import RegistryKeys
-from reductauth.sqlite.transaction import SqliteTransaction
+from reductauth.sqlite.known import Known
+from reductauth.sqlite.transaction import SqliteTransaction, forget_waiting
 
 __all__ = ["Writer"]
 
@@ -72,14 +72,13 @@ class Writer:
         owner: int,
     ) -> None:
         self._connection = connection
-        self._holders = Holders(connection)
+        self._known = Known(connection, keys.trail)
         self._lock = lock
         self._generation = generation
         self._keys = keys
         self._owner = owner
         self._files = {path: _inode_and_size(path) for path in folder.live_files()}
         self._queue: queue.SimpleQueue[_Change | None] = queue.SimpleQueue()
-        self._schema_version = -1
         self._failure: str | None = None
         self._door = threading.Lock()
         self._is_closed = False
@@ -164,48 +163,51 @@ class Writer:
             raise StoreUnavailableError
         self._connection.execute("BEGIN IMMEDIATE")
         try:
-            self._check_schema()
-            self._holders.check()
+            if self._known.is_outdated():
+                self._look_again()
             if len(batch) == 1:  # what it is refused is all that there is to undo
                 invalidates = [self._attempt(*batch)]
             else:
                 # A list, not a generator: every change must run.
                 invalidates = [self._attempt_in_savepoint(change) for change in batch]
+            self._known.trail.settle()
             self._check_in_place()
             if all(change.refusal is not None for change in batch):
                 self._connection.execute("ROLLBACK")
+                self._known.forget()
             elif any(invalidates):
                 self._commit_and_publish()
             else:
                 self._commit_unpublished()
         except BaseException:
-            self._holders.forget()
+            self._known.forget()
             self._roll_back()
             raise
         self._check_in_place()
 
-    def _check_schema(self) -> None:
+    def _look_again(self) -> None:
         """Refuse to write where something else has put what writes along, such as a trigger."""
-        (version,) = self._connection.execute("PRAGMA schema_version").fetchone()
-        if version != self._schema_version:
-            parts = schema.foreign_parts(self._connection)
-            if parts:
-                _logger.critical("registry is not ours parts=%s; run reductauth verify", parts)
-                raise StoreUnavailableError
-            self._schema_version = version
+        parts = schema.foreign_parts(self._connection)
+        if parts:
+            _logger.critical("registry is not ours parts=%s; run reductauth verify", parts)
+            raise StoreUnavailableError
+        forget_waiting(self._connection)
+        self._known.update()
 
     def _attempt_in_savepoint(self, change: _Change) -> bool:
         """Attempt a change so that a refusal undoes no other."""
         self._connection.execute("SAVEPOINT change")
+        end = self._known.trail.end
         invalidates = self._attempt(change)
         if change.refusal is not None:
             self._connection.execute("ROLLBACK TO change")
+            self._known.trail.end = end
         self._connection.execute("RELEASE change")
         return invalidates
 
     def _attempt(self, change: _Change) -> bool:
         """Run one change; return whether it ends what readers keep."""
-        transaction = SqliteTransaction(self._connection, self._keys, self._owner, self._holders)
+        transaction = SqliteTransaction(self._connection, self._keys, self._owner, self._known)
         try:
             change.result = change.work(transaction)
             transaction.seal()
@@ -216,7 +218,7 @@ class Writer:
             change.refusal = RuntimeError(repr(refusal)) if isinstance(refusal, StopIteration) else refusal
             return False
         if transaction.actions != _ONE_CREATION:
-            self._holders.forget()
+            self._known.holders.forget()
         change.actions = transaction.actions
         return transaction.invalidates
 

@@ -8,7 +8,7 @@ from typing import Any
 from reductauth import changes
 from reductauth.key import RegistryKey
 from reductauth.provisioning import KeyedDigest
-from reductauth.sqlite import schema, transaction, verification
+from reductauth.sqlite import schema, transaction, verification, writer
 from reductauth.sqlite.seal import Sealer
 from reductauth.sqlite.transaction import SqliteTransaction
 from reductauth.web import batch, listing, routes
@@ -89,17 +89,8 @@ def changes_seal_what_they_find() -> None:
 
 @noticed_by(f"{TAMPERING}test_a_value_that_waits_for_the_next_token")
 def values_wait_for_a_token() -> None:
-    """A value that was laid where the next token comes is sealed with it."""
-    fresh = SqliteTransaction.add
-
-    def add(self: SqliteTransaction, token: Any) -> None:
-        waiting = self._connection.execute("SELECT * FROM secrets").fetchall()
-        fresh(self, token)
-        for row in waiting:
-            marks = ", ".join("?" * len(row))
-            self._connection.execute(f"INSERT OR IGNORE INTO secrets VALUES ({marks})", row)
-
-    put(SqliteTransaction, "add", add)
+    """A value that was laid where the next token comes is found with it."""
+    put(writer, "forget_waiting", lambda _: None)
 
 
 @noticed_by(f"{TRANSFER}test_a_value_that_waits_for_the_next_token")
