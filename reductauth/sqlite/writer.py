@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import queue
 import sqlite3
 import threading
@@ -18,7 +17,6 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
 
 from reductauth.audit import AuditAction
@@ -28,6 +26,7 @@ from reductauth.sqlite.files import FolderLock, RegistryFolder
 from reductauth.sqlite.generation import Generation
 from reductauth.sqlite.keys import RegistryKeys
 from reductauth.sqlite.known import Known
+from reductauth.sqlite.live_files import LiveFiles
 from reductauth.sqlite.transaction import SqliteTransaction, forget_waiting
 
 __all__ = ["Writer"]
@@ -77,7 +76,7 @@ class Writer:
         self._generation = generation
         self._keys = keys
         self._owner = owner
-        self._files = {path: _inode_and_size(path) for path in folder.live_files()}
+        self._files = LiveFiles(folder.live_files())
         self._queue: queue.SimpleQueue[_Change | None] = queue.SimpleQueue()
         self._failure: str | None = None
         self._door = threading.Lock()
@@ -155,7 +154,8 @@ class Writer:
             self._has_kept = True
             for change in batch:
                 if change.refusal is None:
-                    self.kept.update(change.actions)
+                    for action in change.actions:
+                        self.kept[action] += 1
         _tell(batch)
 
     def _commit(self, batch: list[_Change]) -> None:
@@ -270,12 +270,10 @@ class Writer:
 
     def _check_in_place(self) -> None:
         """Refuse to keep, or to acknowledge, what goes to files that the next start will not find."""
-        for path, (inode, size) in self._files.items():
-            found = _inode_and_size(path)
-            if found[0] != inode or found[1] < size:  # none of them gets shorter by itself
-                self._fail(f"{path} was removed, replaced or cut short while the server runs")
-                raise StoreUnavailableError
-            self._files[path] = found
+        lost = self._files.lost()
+        if lost is not None:
+            self._fail(f"{lost} was removed, replaced or cut short while the server runs")
+            raise StoreUnavailableError
 
     def _fail(self, reason: str) -> None:
         self._failure = reason
@@ -301,14 +299,6 @@ def _tell(batch: list[_Change]) -> None:
 def _tell_each(changes: list[_Change]) -> None:
     for change in changes:
         change.tell()
-
-
-def _inode_and_size(path: Path) -> tuple[int | None, int]:
-    try:
-        status = os.lstat(path)  # not Path.lstat, which takes three times as long: ten for each commit
-    except OSError:
-        return None, 0
-    return status.st_ino, status.st_size
 
 
 def _is_harmless(error: sqlite3.Error) -> bool:

@@ -51,6 +51,7 @@ REDUCTAUTH = [
     "reductauth.sqlite.backup",
     "reductauth.sqlite.reader",
     "reductauth.sqlite.holders",
+    "reductauth.sqlite.live_files",
     "reductauth.sqlite.known",
     "reductauth.sqlite.keys",
     "reductauth.sqlite.counters",

@@ -20,6 +20,7 @@ from reductauth.errors import StoreUnavailableError
 from reductauth.housekeeping import Housekeeper
 from reductauth.sqlite import SqliteStore
 from reductauth.store import Transaction
+from tests.reductauth.sqlite.test_store import folder_of
 from tests.reductauth.store_contract import (
     ADMINISTRATOR,
     DAY_US,
@@ -138,7 +139,7 @@ async def test_a_last_access_that_another_process_flushed(store: Store) -> None:
     old = {"created_at_us": NOW_US - 200 * DAY_US, "ttl_seconds": 60}
     await add(store, make_token("used", **old), "v")
     await add(store, make_token("idle", **old), "w")
-    other = SqliteStore.open(next(iter(store._writer._files)).parent)
+    other = SqliteStore.open(folder_of(store))
     seen = used("id-of-used", 0, last_access_us=NOW_US - DAY_US)
     await other.change(lambda t: t.add_usage([seen]))
     await other.close()

@@ -119,6 +119,7 @@ def values_wait_for_an_import() -> None:
         put(self, "_connection", connection)
 
     put(SqliteTransaction, "add_records", add_records)
+    put(writer, "forget_waiting", lambda _: None)
 
 
 @noticed_by(f"{TRANSFER}test_lines_that_are_wrong")
