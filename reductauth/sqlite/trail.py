@@ -47,7 +47,7 @@ _READ_HEAD = f"""
 SELECT (SELECT value FROM meta WHERE name = '{_HEAD}'), (SELECT value FROM meta WHERE name = '{_HEAD_MAC}')
 """
 _MOVE_HEAD = f"""
-UPDATE meta SET value = CASE name WHEN '{_HEAD}' THEN ? ELSE ? END WHERE name IN ('{_HEAD}', '{_HEAD_MAC}')
+REPLACE INTO meta (name, value) VALUES ('{_HEAD}', ?), ('{_HEAD_MAC}', ?)
 """
 
 
