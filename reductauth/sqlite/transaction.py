@@ -1,13 +1,9 @@
-"""What a change may do to the registry. It knows by itself whether what readers keep must be dropped.
-
-Rule of this file: a token is sealed anew only if its seal was good before the change touched it, or if the change
-wrote all of it; what somebody else wrote into its record does not become genuine on the way.
-"""
+"""What a change may do to the registry. It knows by itself whether what readers keep must be dropped."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -16,14 +12,16 @@ import orjson
 from reductauth.actor import Actor
 from reductauth.audit import AuditAction, Detail, change_of
 from reductauth.errors import TokenExistsError
+from reductauth.sqlite.change_reads import ChangeReads
 from reductauth.sqlite.counters import UsageCounters
 from reductauth.sqlite.facts import read_fact, write_fact
 from reductauth.sqlite.intents import BucketIntents
 from reductauth.sqlite.keys import RegistryKeys
 from reductauth.sqlite.known import Known
-from reductauth.sqlite.reader import KEY_OF_ID, SqliteSnapshot
+from reductauth.sqlite.reader import KEY_OF_ID
 from reductauth.sqlite.rows import values_of
-from reductauth.sqlite.seal import OWN_COLUMNS, SEALED_COLUMNS, values_text
+from reductauth.sqlite.seal import OWN_COLUMNS, values_text
+from reductauth.sqlite.token_seals import TokenSeals
 from reductauth.store import BucketIntent, IntentKind, TokenRecord, UsageDelta
 from reductauth.token import Secret, Token
 
@@ -31,7 +29,6 @@ __all__ = ["SqliteTransaction", "forget_waiting"]
 
 _SEEDED = "seeded"
 _NAME_TAKEN = "tokens.name"  # what SQLite's error names
-_SEALED = f"SELECT {SEALED_COLUMNS} FROM tokens WHERE tokens.id = ?"
 
 _NEXT_KEY = """
 SELECT 1 + max(
@@ -40,26 +37,10 @@ SELECT 1 + max(
 )
 """
 
-# What SQL can see of `Token.is_usable_administrator`; the seal it can't.
-_ADMINISTRATORS = """
-full_access = 1 AND active = 1 AND revoked_at_us IS NULL
-    AND tokens.expires_at_us IS NULL AND ttl_seconds IS NULL
-    AND ip_allowlist = '[]' AND (valid_from_us IS NULL OR valid_from_us <= ?)
-    AND EXISTS (SELECT 1 FROM secrets WHERE token_key = tokens.key AND secrets.expires_at_us IS NULL)
-"""
-
 _ADD_VALUE = "INSERT INTO secrets (token_key, digest, key_id, created_at_us) VALUES (?, ?, ?, ?)"
 
-# The same as `Token.is_expired`, for tokens that were revoked too.
-_ENDED = """
-is_provisioned = 0 AND (
-    revoked_at_us <= ? OR tokens.expires_at_us <= ?
-    OR (? - max(tokens.created_at_us, coalesce(tokens.last_access_us, 0))) / 1000000 > ttl_seconds
-) LIMIT ?
-"""
 
-
-class SqliteTransaction(SqliteSnapshot):
+class SqliteTransaction(ChangeReads):
     """One change within the writer's transaction; see `reductauth.store.Transaction`."""
 
     def __init__(self, connection: sqlite3.Connection, keys: RegistryKeys, owner: int, known: Known) -> None:
@@ -69,8 +50,7 @@ class SqliteTransaction(SqliteSnapshot):
         self._trail = known.trail
         self._changes_before = connection.total_changes
         self._key_id = keys.key_id
-        self._genuine: set[str] = set()
-        self._unsealed: set[str] = set()
+        self._seals = TokenSeals(connection, keys.sealer)
         self.invalidates = False
         """Whether something about an existing token changed. Creations and usage do not count."""
         self.actions: list[str] = []
@@ -78,21 +58,7 @@ class SqliteTransaction(SqliteSnapshot):
 
     def seal(self) -> None:
         """Seal the tokens that were changed so far."""
-        for token_id in self._unsealed:
-            row = self._connection.execute(_SEALED, (token_id,)).fetchone()
-            if row is not None:
-                seal = self._sealer.seal(row)
-                self._connection.execute("UPDATE tokens SET seal = ? WHERE id = ?", (seal, token_id))
-        self._unsealed.clear()
-
-    def _touch(self, token_id: str) -> None:
-        """Ask before a token is changed: it is sealed anew if it is genuine."""
-        if token_id not in self._genuine:
-            row = self._execute("tokens.id = ?", (token_id,)).fetchone()
-            if row is None or self._sealer.fault(row) is not None:
-                return
-            self._genuine.add(token_id)
-        self._unsealed.add(token_id)
+        self._seals.renew()
 
     def _execute(self, where: str, parameters: tuple[Any, ...]) -> sqlite3.Cursor:
         self.seal()
@@ -112,49 +78,6 @@ class SqliteTransaction(SqliteSnapshot):
         read = super().secrets
         return read(token_id) if self._has_written else self._holders.secrets(token_id, read)
 
-    def token_by_digest(self, digest: bytes) -> Token | None:
-        """The token that has this value, live or in its grace period."""
-        return self._one("tokens.key = (SELECT token_key FROM secrets WHERE digest = ?)", digest)
-
-    def names_by_id(self, ids: Collection[str]) -> dict[str, str]:
-        """The name of the token that has an id, for those of the ids that one has."""
-        rows = self._connection.execute(
-            "SELECT id, name FROM tokens WHERE id IN (SELECT value FROM json_each(?))",
-            (orjson.dumps(list(ids)).decode(),),
-        )
-        return dict(rows.fetchall())
-
-    def names_by_digest(self, digests: Collection[bytes]) -> dict[bytes, str]:
-        """The name of the token that has a value, for those of the values that one has."""
-        marks = ", ".join("?" * len(digests))  # JSON has no bytes
-        rows = self._connection.execute(
-            "SELECT digest, name FROM secrets JOIN tokens ON tokens.key = token_key"
-            f" WHERE digest IN ({marks})",
-            tuple(digests),
-        )
-        return dict(rows.fetchall())
-
-    def provisioned_tokens(self) -> list[Token]:
-        """The tokens that the deployment declares, by name."""
-        return self._many("is_provisioned = 1 ORDER BY name")
-
-    def tokens_naming_bucket(self, bucket: str) -> list[Token]:
-        """The tokens with an exact entry for the bucket."""
-        # Every token is looked at: a look at its text first spares four fifths of the time.
-        quoted = f'"{bucket}"'
-        return self._many(
-            "(instr(read_patterns, ?) OR instr(write_patterns, ?))"
-            " AND json_valid(read_patterns) AND json_valid(write_patterns)"
-            " AND (EXISTS (SELECT 1 FROM json_each(read_patterns) WHERE value = ?)"
-            " OR EXISTS (SELECT 1 FROM json_each(write_patterns) WHERE value = ?))",
-            *(quoted, quoted, bucket, bucket),
-        )
-
-    def has_usable_administrator(self, now_us: int) -> bool:
-        """Whether any token is one."""
-        rows = self._execute(_ADMINISTRATORS, (now_us,))
-        return any(token.fault is None for token in self._tokens(rows))
-
     def add(
         self, at_us: int, actor: Actor, action: AuditAction, token: Token, digests: Sequence[bytes]
     ) -> None:
@@ -173,7 +96,7 @@ class SqliteTransaction(SqliteSnapshot):
         for digest in digests:
             self._connection.execute(_ADD_VALUE, (added.lastrowid, digest, self._key_id, at_us))
         self._trail.write(at_us, actor, action, token.token_id, token.name, change_of(None, token))
-        self._genuine.add(token.token_id)
+        self._seals.vouch(token.token_id)
         self.actions.append(action)
 
     def add_records(
@@ -216,21 +139,20 @@ class SqliteTransaction(SqliteSnapshot):
         """Write a token over the one with its id."""
         values = values_of(token)
         if token.fault is None:
-            self._genuine.add(token.token_id)
-        self._touch(token.token_id)
+            self._seals.vouch(token.token_id)
+        self._seals.touch(token.token_id)
         self._connection.execute(_replacement(tuple(values)), values)
         self.invalidates = True
 
     def remove(self, token_id: str) -> None:
         """Forget a token, its values and its counters."""
         self._connection.execute("DELETE FROM tokens WHERE id = ?", (token_id,))
-        self._genuine.discard(token_id)
-        self._unsealed.discard(token_id)
+        self._seals.forget(token_id)
         self.invalidates = True
 
     def add_secret(self, token_id: str, digest: bytes, created_at_us: int) -> None:
         """Give a token one more value, by its digest."""
-        self._touch(token_id)
+        self._seals.touch(token_id)
         self._connection.execute(
             f"INSERT INTO secrets (token_key, digest, key_id, created_at_us) VALUES ({KEY_OF_ID}, ?, ?, ?)",
             (token_id, digest, self._key_id, created_at_us),
@@ -238,7 +160,7 @@ class SqliteTransaction(SqliteSnapshot):
 
     def retire_secrets(self, token_id: str, expires_at_us: int) -> None:
         """Let the values of a token that had no end work until then; those that had one end at once."""
-        self._touch(token_id)
+        self._seals.touch(token_id)
         of_token = f"token_key = {KEY_OF_ID}"
         self._connection.execute(
             f"DELETE FROM secrets WHERE {of_token} AND expires_at_us IS NOT NULL", (token_id,)
@@ -250,7 +172,7 @@ class SqliteTransaction(SqliteSnapshot):
 
     def remove_secrets(self, token_id: str) -> None:
         """End all values of a token."""
-        self._touch(token_id)
+        self._seals.touch(token_id)
         self._connection.execute(f"DELETE FROM secrets WHERE token_key = {KEY_OF_ID}", (token_id,))
         self.invalidates = True
 
@@ -267,9 +189,9 @@ class SqliteTransaction(SqliteSnapshot):
             self._trail.write(at_us, actor, action, None, None, detail)
             return
         self.actions.append(action)
-        self._touch(token.token_id)
+        self._seals.touch(token.token_id)
         sequence = self._trail.write(at_us, actor, action, token.token_id, token.name, detail)
-        if token.token_id in self._genuine:
+        if self._seals.is_genuine(token.token_id):
             self._connection.execute(
                 "UPDATE tokens SET audit_sequence = ? WHERE id = ?", (sequence, token.token_id)
             )
@@ -280,7 +202,8 @@ class SqliteTransaction(SqliteSnapshot):
         ids = orjson.dumps(list({token_id for _, token_id in self._trail.old(before_us, limit) if token_id}))
         tokens = self._many("tokens.id IN (SELECT value FROM json_each(?))", ids.decode())
         genuine = [token for token in tokens if token.fault is None]
-        self._genuine.update(token.token_id for token in genuine)
+        for token in genuine:
+            self._seals.vouch(token.token_id)
         removed = self._trail.forget(before_us, limit)
         last = "SELECT 1 FROM audit WHERE token_id = ? LIMIT 1"
         return removed, [
@@ -304,17 +227,13 @@ class SqliteTransaction(SqliteSnapshot):
             limit,
         )
         for token in tokens:
-            self._touch(token.token_id)
+            self._seals.touch(token.token_id)
             self._connection.execute(
                 f"DELETE FROM secrets WHERE expires_at_us <= ? AND token_key = {KEY_OF_ID}",
                 (now_us, token.token_id),
             )
             self.invalidates = True
         return tokens
-
-    def ended_tokens(self, by_us: int, limit: int) -> list[Token]:
-        """Tokens that had ended by a time."""
-        return self._many(_ENDED, by_us, by_us, by_us, limit)
 
     def add_bucket_intent(
         self, kind: IntentKind, bucket: str, new_bucket: str | None, at_us: int

@@ -54,6 +54,8 @@ REDUCTAUTH = [
     "reductauth.sqlite.live_files",
     "reductauth.sqlite.known",
     "reductauth.sqlite.keys",
+    "reductauth.sqlite.token_seals",
+    "reductauth.sqlite.change_reads",
     "reductauth.sqlite.counters",
     "reductauth.sqlite.intents",
     "reductauth.sqlite.transaction",

@@ -8,8 +8,9 @@ from typing import Any
 from reductauth import changes
 from reductauth.key import RegistryKey
 from reductauth.provisioning import KeyedDigest
-from reductauth.sqlite import schema, transaction, verification, writer
+from reductauth.sqlite import change_reads, schema, verification, writer
 from reductauth.sqlite.seal import Sealer
+from reductauth.sqlite.token_seals import TokenSeals
 from reductauth.sqlite.transaction import SqliteTransaction
 from reductauth.web import batch, listing, routes
 from reductauth.web import schema as bodies
@@ -79,11 +80,11 @@ def seals_need_no_key() -> None:
 def changes_seal_what_they_find() -> None:
     """A record that somebody has altered becomes genuine with its next change."""
 
-    def touch(self: SqliteTransaction, token_id: str) -> None:
+    def touch(self: TokenSeals, token_id: str) -> None:
         self._genuine.add(token_id)
         self._unsealed.add(token_id)
 
-    put(SqliteTransaction, "_touch", touch)
+    put(TokenSeals, "touch", touch)
     put(changes, "_check_genuine", lambda *_: None)
 
 
@@ -139,7 +140,7 @@ def altered_tokens_administer() -> None:
     """A token that was given full access by hand counts as the one that must remain."""
 
     def has(self: SqliteTransaction, now_us: int) -> bool:
-        return self._execute(transaction._ADMINISTRATORS, (now_us,)).fetchone() is not None
+        return self._execute(change_reads._ADMINISTRATORS, (now_us,)).fetchone() is not None
 
     put(SqliteTransaction, "has_usable_administrator", has)
 
