@@ -28,7 +28,8 @@ import click
 
 from benchmarks.population import populated
 from benchmarks.report import Report, Row, json_option
-from reductauth.actor import Identity
+from reductauth.actor import Actor, Identity
+from reductauth.audit import AuditAction
 from reductauth.authenticator import Authenticator
 from reductauth.changes import new_token
 from reductauth.clock import system_clock
@@ -173,8 +174,8 @@ async def _measure(samples: int) -> dict[str, tuple[array[int], array[int]]]:
             for number, value in enumerate(chosen):
                 draft = TokenDraft(permissions=Permissions.of(read=["b"]))
                 token = new_token(f"chosen-{number}", draft, 1, "benchmark")
-                transaction.add(token)
-                transaction.add_secret(token.token_id, store.key.digest(value), 1)
+                digests = [store.key.digest(value)]
+                transaction.add(1, Actor.environment(), AuditAction.CREATE, token, digests)
 
         await store.change(add)
         authenticator, now_us = Authenticator(store, store.key), system_clock()()

@@ -215,27 +215,27 @@ def _bring_in_line(
     """Make a token what the configuration says; one that is there keeps its id. Return whether it differed."""
     actor = Actor.environment()
     token = new_token(wanted.name, wanted.draft, now_us, actor.name, is_provisioned=is_provisioned)
+    action = AuditAction.BOOTSTRAP if wanted.name == BOOTSTRAP_NAME else AuditAction.PROVISION
     present = transaction.token_named(wanted.name)
-    has_value = present is not None and _has_value(transaction, present, digest)
     if present is None:
-        transaction.add(token)
-    else:
-        token = replace(
-            token,
-            token_id=present.token_id,
-            # A new value begins a new idle time, as a rotation does.
-            created_at_us=present.created_at_us if has_value else now_us,
-            updated_at_us=present.updated_at_us if has_value else now_us,
-            last_access_us=present.last_access_us,
-            last_access_ip=present.last_access_ip,
-        )
-        if has_value and token == present:
-            return False
-        token = replace(token, updated_at_us=now_us)
-        transaction.replace(token)
+        transaction.add(now_us, actor, action, token, [digest])
+        return True
+    has_value = _has_value(transaction, present, digest)
+    token = replace(
+        token,
+        token_id=present.token_id,
+        # A new value begins a new idle time, as a rotation does.
+        created_at_us=present.created_at_us if has_value else now_us,
+        updated_at_us=present.updated_at_us if has_value else now_us,
+        last_access_us=present.last_access_us,
+        last_access_ip=present.last_access_ip,
+    )
+    if has_value and token == present:
+        return False
+    token = replace(token, updated_at_us=now_us)
+    transaction.replace(token)
     if not has_value:
         transaction.add_secret(token.token_id, digest, now_us)
-    action = AuditAction.BOOTSTRAP if wanted.name == BOOTSTRAP_NAME else AuditAction.PROVISION
     transaction.audit(now_us, actor, action, token, change_of(present, token))
     return True
 

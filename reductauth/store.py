@@ -180,8 +180,13 @@ class Transaction(Snapshot, Protocol):
         """Whether any token is one (see `Token.is_usable_administrator`)."""
         ...
 
-    def add(self, token: Token) -> None:
-        """Add a token whose id is free. Raises `TokenExistsError` if its name is not."""
+    def add(
+        self, at_us: int, actor: Actor, action: AuditAction, token: Token, digests: Sequence[bytes]
+    ) -> None:
+        """Add a token whose id and values are free, and write it down.
+
+        Its values are those with these digests, made at `at_us`. Raises `TokenExistsError` if its name is not free.
+        """
         ...
 
     def add_records(
@@ -189,7 +194,7 @@ class Transaction(Snapshot, Protocol):
     ) -> None:
         """Add tokens whose names, ids and values are free, with their last accesses, and write each of them down.
 
-        What `add`, `add_secret` and `audit` do for one; in a fraction of the time where there are many.
+        What `add` does for one; in a fraction of the time where there are many.
         """
         ...
 

@@ -29,7 +29,8 @@ _TAIL_LENGTH = _RANDOM_LENGTH + _CHECKSUM_LENGTH
 _MARK_START = -_TAIL_LENGTH - len(_MARK)
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}", re.ASCII)
 
-# Two digits at a time: a checksum is computed for every unknown value, which is what an attacker sends.
+# Two digits at a time: a checksum is computed for every unknown value, which is what an attacker sends, and a number
+# of 256 bits is divided half as often.
 _PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
 _PAIR_COUNT = len(_PAIRS)
 
@@ -82,8 +83,9 @@ def _digits(checksum: int) -> str:
 
 
 def _base62(number: int, length: int) -> str:
-    digits = []
-    for _ in range(length):
-        number, digit = divmod(number, 62)
-        digits.append(_ALPHABET[digit])
-    return "".join(reversed(digits))
+    pairs = []
+    for _ in range((length + 1) // 2):
+        number, pair = divmod(number, _PAIR_COUNT)
+        pairs.append(_PAIRS[pair])
+    pairs.reverse()
+    return "".join(pairs)[-length:]

@@ -90,9 +90,9 @@ def _put_in_place(source: RegistryFolder, folder: RegistryFolder, key: RegistryK
         with _changing(copy) as made:
             write_fact(made, "generation", generation)
             detail = {"generation": generation, "back_again": risen}
-            Trail(made, TrailKey(key)).write(
-                now_us, Actor.environment(), AuditAction.RESTORE, None, None, detail
-            )
+            trail = Trail(made, TrailKey(key))
+            trail.write(now_us, Actor.environment(), AuditAction.RESTORE, None, None, detail)
+            trail.settle()
         sync(copy)
     except BaseException:
         copy.unlink(missing_ok=True)

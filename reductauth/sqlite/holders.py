@@ -1,13 +1,12 @@
 """The tokens that ask for changes, as the writer read them last: an administrator seldom asks only once.
 
-Rule of this file: what was read is forgotten as soon as anything might have changed it. Another connection's commit
-moves `PRAGMA data_version`; after a change of this one that did anything but create, the writer has it forgotten. A
-change that has written reads for itself: what it sees may be taken back.
+Rule of this file: what was read is forgotten as soon as anything might have changed it: another connection's commit,
+or a change of this one that did anything but create. A change that has written reads for itself: what it sees may be
+taken back.
 """
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 
 from reductauth.token import Secret, Token
@@ -20,18 +19,9 @@ _MOST = 64
 class Holders:
     """Tokens and their values, by the token's id, as they are now in the writer's transaction."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        self._data_version = -1
+    def __init__(self) -> None:
         self._tokens: dict[str, Token] = {}
         self._secrets: dict[str, list[Secret]] = {}
-
-    def check(self) -> None:
-        """Ask at the beginning of a transaction, which keeps all others from writing."""
-        (version,) = self._connection.execute("PRAGMA data_version").fetchone()
-        if version != self._data_version:
-            self.forget()
-            self._data_version = version
 
     def forget(self) -> None:
         """Read everything anew from now on."""

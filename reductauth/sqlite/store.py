@@ -16,8 +16,9 @@ from reductauth.key import RegistryKey
 from reductauth.sqlite import reader, schema
 from reductauth.sqlite.files import FolderLock, RegistryFolder
 from reductauth.sqlite.generation import Generation
+from reductauth.sqlite.keys import RegistryKeys
 from reductauth.sqlite.reader import SqliteSnapshot, TokenTotal
-from reductauth.sqlite.transaction import RegistryKeys, SqliteTransaction
+from reductauth.sqlite.transaction import SqliteTransaction
 from reductauth.sqlite.writer import Writer
 from reductauth.store import BucketIntent, Found, FoundById, Snapshot, StoreCounts, Transaction
 

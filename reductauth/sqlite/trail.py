@@ -23,7 +23,17 @@ from reductauth.errors import StoreUnavailableError
 from reductauth.key import RegistryKey
 from reductauth.sqlite.facts import read_fact, write_fact
 
-__all__ = ["ENTRY_COLUMNS", "NO_MAC", "Trail", "TrailKey", "entry_of", "first_facts", "trail_faults"]
+__all__ = [
+    "ENTRY_COLUMNS",
+    "NO_MAC",
+    "UNREAD",
+    "Trail",
+    "TrailEnd",
+    "TrailKey",
+    "entry_of",
+    "first_facts",
+    "trail_faults",
+]
 
 NO_MAC = bytes(32)
 """What the first entry of all goes on from."""
@@ -32,11 +42,12 @@ ENTRY_COLUMNS = "sequence, at_us, actor, actor_id, address, action, token_id, to
 _DAMAGED = "The audit of the token registry is damaged: run reductauth verify"
 _HEAD, _HEAD_MAC = "audit_head", "audit_head_mac"
 _CHECKPOINT, _CHECKPOINT_MAC, _CHECKPOINT_SEAL = "checkpoint", "checkpoint_mac", "checkpoint_seal"
+_ADD = f"INSERT INTO audit ({ENTRY_COLUMNS}, mac) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _READ_HEAD = f"""
 SELECT (SELECT value FROM meta WHERE name = '{_HEAD}'), (SELECT value FROM meta WHERE name = '{_HEAD_MAC}')
 """
 _MOVE_HEAD = f"""
-UPDATE meta SET value = CASE name WHEN '{_HEAD}' THEN ? ELSE ? END WHERE name IN ('{_HEAD}', '{_HEAD_MAC}')
+REPLACE INTO meta (name, value) VALUES ('{_HEAD}', ?), ('{_HEAD_MAC}', ?)
 """
 
 
@@ -79,12 +90,40 @@ def first_facts(key: RegistryKey) -> dict[str, str | bytes | int]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class TrailEnd:
+    """The last entry, and whether the head that is kept names an earlier one."""
+
+    last: _Link | None = None
+    """None where it has to be read."""
+    is_behind: bool = False
+
+
+UNREAD = TrailEnd()
+"""For who does not know it, or may not know it any more."""
+
+
 class Trail:
-    """Writes entries, in the transaction of the change that they tell of."""
+    """Writes entries, in the transaction of the change that they tell of.
+
+    The head follows once for all changes that share a commit: `settle` comes before it.
+    """
 
     def __init__(self, connection: sqlite3.Connection, key: TrailKey) -> None:
         self._connection = connection
         self._key = key
+        self.end = UNREAD
+        """Kept before a change that may be undone, and put back then."""
+
+    def settle(self) -> None:
+        """Let the head that is kept name the last entry."""
+        if self.end.last is not None and self.end.is_behind:
+            self._connection.execute(_MOVE_HEAD, (self.end.last.sequence, self.end.last.mac))
+            self.end = TrailEnd(self.end.last)
+
+    def next_sequence(self) -> int:
+        """The number of the entry that is written next."""
+        return self._last().sequence + 1
 
     def write(
         self,
@@ -95,7 +134,7 @@ class Trail:
         token_name: str | None,
         detail: Detail | None,
     ) -> int:
-        """Write one entry and move the head; return its number."""
+        """Write one entry; return its number."""
         return self.write_all(at_us, actor, action, [(token_id, token_name, detail_text(detail))])
 
     def write_all(
@@ -105,8 +144,8 @@ class Trail:
         action: AuditAction,
         told: Sequence[tuple[str | None, str | None, str | None]],
     ) -> int:
-        """Write an entry for each id, name and text of a detail, and move the head; return the number of the first."""
-        last = self._head()
+        """Write an entry for each id, name and text of a detail; return the number of the first."""
+        last = self._last()
         mac, first = last.mac, last.sequence + 1
         common = (at_us, actor.name, actor.token_id, actor.address, action)
         rows = []
@@ -115,12 +154,10 @@ class Trail:
             mac = self._key.mac(mac, entry)
             rows.append((*entry, mac))
         try:
-            self._connection.executemany(
-                f"INSERT INTO audit ({ENTRY_COLUMNS}, mac) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
-            )
+            self._connection.executemany(_ADD, rows)
         except sqlite3.IntegrityError:  # somebody has put an entry there
             raise StoreUnavailableError(_DAMAGED) from None
-        self._connection.execute(_MOVE_HEAD, (first + len(rows) - 1, mac))
+        self.end = TrailEnd(_Link(last.sequence + len(rows), mac), is_behind=True)
         return first
 
     def old(self, before_us: int, limit: int) -> list[tuple[int, str | None]]:
@@ -144,12 +181,16 @@ class Trail:
             write_fact(self._connection, _CHECKPOINT_SEAL, self._key.checkpoint(sequence, mac))
         return len(old)
 
-    def _head(self) -> _Link:
-        """The last entry that was written."""
-        sequence, mac = self._connection.execute(_READ_HEAD).fetchone()
-        if not isinstance(sequence, int) or not isinstance(mac, bytes):
-            raise StoreUnavailableError(_DAMAGED)
-        return _Link(sequence, mac)
+    def _last(self) -> _Link:
+        """The last entry that was written, by this connection or before."""
+        last = self.end.last
+        if last is None:
+            sequence, mac = self._connection.execute(_READ_HEAD).fetchone()
+            if not isinstance(sequence, int) or not isinstance(mac, bytes):
+                raise StoreUnavailableError(_DAMAGED)
+            last = _Link(sequence, mac)
+            self.end = TrailEnd(last)
+        return last
 
 
 def trail_faults(connection: sqlite3.Connection, key: TrailKey) -> Iterator[str]:

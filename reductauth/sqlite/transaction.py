@@ -1,46 +1,34 @@
-"""What a change may do to the registry. It knows by itself whether what readers keep must be dropped.
-
-Rule of this file: a token is sealed anew only if its seal was good before the change touched it, or if the change
-wrote all of it; what somebody else wrote into its record does not become genuine on the way.
-"""
+"""What a change may do to the registry. It knows by itself whether what readers keep must be dropped."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
-from typing import Any, Self
+from typing import Any
 
 import orjson
 
 from reductauth.actor import Actor
-from reductauth.audit import AuditAction, Detail
+from reductauth.audit import AuditAction, Detail, change_of
 from reductauth.errors import TokenExistsError
-from reductauth.key import RegistryKey
-from reductauth.periods import month_of
-from reductauth.record import PlainRecord, PlainToken
-from reductauth.sqlite.holders import Holders
-from reductauth.sqlite.reader import KEY_OF_ID, SqliteSnapshot
-from reductauth.sqlite.seal import OWN_COLUMNS, SEALED_COLUMNS, Sealer, values_text
-from reductauth.sqlite.trail import Trail, TrailKey
+from reductauth.record import PlainDigest, PlainRecord, PlainToken
+from reductauth.sqlite.change_reads import ChangeReads
+from reductauth.sqlite.counters import UsageCounters
+from reductauth.sqlite.facts import read_fact, write_fact
+from reductauth.sqlite.intents import BucketIntents
+from reductauth.sqlite.keys import RegistryKeys
+from reductauth.sqlite.known import Known
+from reductauth.sqlite.reader import KEY_OF_ID
+from reductauth.sqlite.seal import OWN_COLUMNS, values_text
+from reductauth.sqlite.token_seals import TokenSeals
 from reductauth.store import BucketIntent, IntentKind, UsageDelta
 from reductauth.token import Secret, Token
 
-__all__ = ["RegistryKeys", "SqliteTransaction"]
+__all__ = ["SqliteTransaction", "forget_waiting"]
 
+_SEEDED = "seeded"
 _NAME_TAKEN = "tokens.name"  # what SQLite's error names
-_SEALED = f"SELECT {SEALED_COLUMNS} FROM tokens WHERE tokens.id = ?"
-
-_OWN: Callable[[PlainToken], tuple[Any, ...]] = itemgetter(*map(PlainToken._fields.index, OWN_COLUMNS))
-_SEALED_FIELDS = (*PlainToken._fields, "key", "last_access_us", "audit_sequence", "seal")
-_ADD_SEALED = (
-    f"INSERT INTO tokens ({', '.join(_SEALED_FIELDS)}) VALUES ({', '.join('?' * len(_SEALED_FIELDS))})"
-)
-_ADD_DIGEST = (
-    "INSERT INTO secrets (token_key, digest, key_id, created_at_us, expires_at_us) VALUES (?, ?, ?, ?, ?)"
-)
 
 _NEXT_KEY = """
 SELECT 1 + max(
@@ -49,79 +37,29 @@ SELECT 1 + max(
 )
 """
 
-# What SQL can see of `Token.is_usable_administrator`; the seal it can't.
-_ADMINISTRATORS = """
-full_access = 1 AND active = 1 AND revoked_at_us IS NULL
-    AND tokens.expires_at_us IS NULL AND ttl_seconds IS NULL
-    AND ip_allowlist = '[]' AND (valid_from_us IS NULL OR valid_from_us <= ?)
-    AND EXISTS (SELECT 1 FROM secrets WHERE token_key = tokens.key AND secrets.expires_at_us IS NULL)
-"""
-
-_ADD_USAGE = """
-INSERT INTO usage (token_key, period, read, write, admin, denied)
-SELECT key, ?, ?, ?, ?, ? FROM tokens WHERE id = ?
-ON CONFLICT (token_key, period) DO UPDATE SET
-    read = read + excluded.read, write = write + excluded.write,
-    admin = admin + excluded.admin, denied = denied + excluded.denied
-"""
-
-_ADD_USES = """
-UPDATE secrets SET
-    uses = uses + ?1,
-    last_access_us = CASE WHEN ?2 > coalesce(last_access_us, -1) THEN ?2 ELSE last_access_us END,
-    last_access_ip = CASE WHEN ?2 > coalesce(last_access_us, -1) THEN ?3 ELSE last_access_ip END
-WHERE id = ?4
-"""
-
-_MOVE_LAST_ACCESS = """
-UPDATE tokens SET last_access_us = ?1, last_access_ip = ?2
-WHERE id = ?3 AND (last_access_us IS NULL OR last_access_us < ?1)
-"""
-
-_FOLDED = """
-INSERT INTO usage (token_key, period, read, write, admin, denied) VALUES (?, ?, ?, ?, ?, ?)
-ON CONFLICT (token_key, period) DO UPDATE SET
-    read = read + excluded.read, write = write + excluded.write,
-    admin = admin + excluded.admin, denied = denied + excluded.denied
-"""
-
-# The same as `Token.is_expired`, for tokens that were revoked too.
-_ENDED = """
-is_provisioned = 0 AND (
-    revoked_at_us <= ? OR tokens.expires_at_us <= ?
-    OR (? - max(tokens.created_at_us, coalesce(tokens.last_access_us, 0))) / 1000000 > ttl_seconds
-) LIMIT ?
-"""
+_OWN: Callable[[PlainToken], tuple[Any, ...]] = itemgetter(*map(PlainToken._fields.index, OWN_COLUMNS))
+_COLUMNS = (*PlainToken._fields, "key", "last_access_us", "audit_sequence", "seal")
+_ADD_TOKEN = f"INSERT INTO tokens ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+_REPLACE_TOKEN = (
+    f"UPDATE tokens SET {', '.join(f'{name} = :{name}' for name in PlainToken._fields if name != 'id')}"
+    " WHERE id = :id"
+)
+_ADD_DIGEST = (
+    "INSERT INTO secrets (token_key, digest, key_id, created_at_us, expires_at_us) VALUES (?, ?, ?, ?, ?)"
+)
 
 
-@dataclass(frozen=True, slots=True)
-class RegistryKeys:
-    """What is made of a registry's key for changes."""
-
-    key_id: str
-    sealer: Sealer
-    trail: TrailKey
-
-    @classmethod
-    def of(cls, key: RegistryKey) -> Self:
-        """Derive them."""
-        return cls(key.key_id, Sealer(key), TrailKey(key))
-
-
-class SqliteTransaction(SqliteSnapshot):
+class SqliteTransaction(ChangeReads):
     """One change within the writer's transaction; see `reductauth.store.Transaction`."""
 
-    def __init__(
-        self, connection: sqlite3.Connection, keys: RegistryKeys, owner: int, holders: Holders
-    ) -> None:
+    def __init__(self, connection: sqlite3.Connection, keys: RegistryKeys, owner: int, known: Known) -> None:
         super().__init__(connection, keys.sealer)
         self._owner = owner
-        self._holders = holders
+        self._holders = known.holders
+        self._trail = known.trail
         self._changes_before = connection.total_changes
         self._key_id = keys.key_id
-        self._trail = Trail(connection, keys.trail)
-        self._genuine: set[str] = set()
-        self._unsealed: set[str] = set()
+        self._seals = TokenSeals(connection, keys.sealer)
         self.invalidates = False
         """Whether something about an existing token changed. Creations and usage do not count."""
         self.actions: list[str] = []
@@ -129,21 +67,7 @@ class SqliteTransaction(SqliteSnapshot):
 
     def seal(self) -> None:
         """Seal the tokens that were changed so far."""
-        for token_id in self._unsealed:
-            row = self._connection.execute(_SEALED, (token_id,)).fetchone()
-            if row is not None:
-                seal = self._sealer.seal(row)
-                self._connection.execute("UPDATE tokens SET seal = ? WHERE id = ?", (seal, token_id))
-        self._unsealed.clear()
-
-    def _touch(self, token_id: str) -> None:
-        """Ask before a token is changed: it is sealed anew if it is genuine."""
-        if token_id not in self._genuine:
-            row = self._execute("tokens.id = ?", (token_id,)).fetchone()
-            if row is None or self._sealer.fault(row) is not None:
-                return
-            self._genuine.add(token_id)
-        self._unsealed.add(token_id)
+        self._seals.renew()
 
     def _execute(self, where: str, parameters: tuple[Any, ...]) -> sqlite3.Cursor:
         self.seal()
@@ -163,62 +87,23 @@ class SqliteTransaction(SqliteSnapshot):
         read = super().secrets
         return read(token_id) if self._has_written else self._holders.secrets(token_id, read)
 
-    def token_by_digest(self, digest: bytes) -> Token | None:
-        """The token that has this value, live or in its grace period."""
-        return self._one("tokens.key = (SELECT token_key FROM secrets WHERE digest = ?)", digest)
-
-    def names_by_id(self, ids: Collection[str]) -> dict[str, str]:
-        """The name of the token that has an id, for those of the ids that one has."""
-        rows = self._connection.execute(
-            "SELECT id, name FROM tokens WHERE id IN (SELECT value FROM json_each(?))",
-            (orjson.dumps(list(ids)).decode(),),
-        )
-        return dict(rows.fetchall())
-
-    def names_by_digest(self, digests: Collection[bytes]) -> dict[bytes, str]:
-        """The name of the token that has a value, for those of the values that one has."""
-        marks = ", ".join("?" * len(digests))  # JSON has no bytes
-        rows = self._connection.execute(
-            "SELECT digest, name FROM secrets JOIN tokens ON tokens.key = token_key"
-            f" WHERE digest IN ({marks})",
-            tuple(digests),
-        )
-        return dict(rows.fetchall())
-
-    def provisioned_tokens(self) -> list[Token]:
-        """The tokens that the deployment declares, by name."""
-        return self._many("is_provisioned = 1 ORDER BY name")
-
-    def tokens_naming_bucket(self, bucket: str) -> list[Token]:
-        """The tokens with an exact entry for the bucket."""
-        # Every token is looked at: a look at its text first spares four fifths of the time.
-        quoted = f'"{bucket}"'
-        return self._many(
-            "(instr(read_patterns, ?) OR instr(write_patterns, ?))"
-            " AND json_valid(read_patterns) AND json_valid(write_patterns)"
-            " AND (EXISTS (SELECT 1 FROM json_each(read_patterns) WHERE value = ?)"
-            " OR EXISTS (SELECT 1 FROM json_each(write_patterns) WHERE value = ?))",
-            *(quoted, quoted, bucket, bucket),
-        )
-
-    def has_usable_administrator(self, now_us: int) -> bool:
-        """Whether any token is one."""
-        rows = self._execute(_ADMINISTRATORS, (now_us,))
-        return any(token.fault is None for token in self._tokens(rows))
-
-    def add(self, token: Token) -> None:
-        """Add a token whose id is free."""
-        values = PlainToken.of(token)._asdict()
+    def add(
+        self, at_us: int, actor: Actor, action: AuditAction, token: Token, digests: Sequence[bytes]
+    ) -> None:
+        """Add a token whose id and values are free, and write it down."""
+        values = [(digest, self._key_id, at_us, None) for digest in digests]
+        row = self._row(None, PlainToken.of(token), None, values, self._trail.next_sequence())
         try:
-            cursor = self._connection.execute(_insertion(tuple(values)), values)
+            key = self._connection.execute(_ADD_TOKEN, row).lastrowid
         except sqlite3.IntegrityError as error:
             if _NAME_TAKEN in str(error):
                 raise TokenExistsError(token.name) from None
             raise
-        # A value that waits for a token with this key was put there by somebody else.
-        self._connection.execute("DELETE FROM secrets WHERE token_key = ?", (cursor.lastrowid,))
-        self._genuine.add(token.token_id)
-        self._unsealed.add(token.token_id)
+        for value in values:
+            self._connection.execute(_ADD_DIGEST, (key, *value))
+        self._trail.write(at_us, actor, action, token.token_id, token.name, change_of(None, token))
+        self._seals.vouch(token.token_id)
+        self.actions.append(action)
 
     def add_records(
         self, at_us: int, actor: Actor, action: AuditAction, records: Sequence[PlainRecord]
@@ -228,40 +113,45 @@ class SqliteTransaction(SqliteSnapshot):
         first_sequence = self._trail.write_all(at_us, actor, action, told)
         (first_key,) = self._connection.execute(_NEXT_KEY).fetchone()
         rows: list[tuple[Any, ...]] = []
-        secrets: list[tuple[Any, ...]] = []
+        values: list[tuple[Any, ...]] = []
         for number, (token, last_access_us, digests, _) in enumerate(records):
-            key, sequence = first_key + number, first_sequence + number
-            values = values_text([(digest, key_id, end_us) for digest, key_id, _, end_us in digests])
-            seal = self._sealer.seal((*_OWN(token), sequence, values))
-            rows.append((*token, key, last_access_us, sequence, seal))
-            secrets.extend((key, *digest) for digest in digests)
-        self._connection.executemany(_ADD_SEALED, rows)
-        # As in `add`.
-        self._connection.execute(
-            "DELETE FROM secrets WHERE token_key BETWEEN ? AND ?", (first_key, first_key + len(rows) - 1)
-        )
-        self._connection.executemany(_ADD_DIGEST, secrets)
+            key = first_key + number
+            rows.append(self._row(key, token, last_access_us, digests, first_sequence + number))
+            values.extend((key, *digest) for digest in digests)
+        self._connection.executemany(_ADD_TOKEN, rows)
+        self._connection.executemany(_ADD_DIGEST, values)
         self.actions.extend(action for _ in records)
+
+    def _row(
+        self,
+        key: int | None,
+        token: PlainToken,
+        last_access_us: int | None,
+        digests: Sequence[PlainDigest],
+        sequence: int,
+    ) -> tuple[Any, ...]:
+        """Make a new token's row. It is sealed before it is there: so it is written once."""
+        ends = values_text([(digest, key_id, ends_at_us) for digest, key_id, _, ends_at_us in digests])
+        seal = self._sealer.seal((*_OWN(token), sequence, ends))
+        return *token, key, last_access_us, sequence, seal
 
     def replace(self, token: Token) -> None:
         """Write a token over the one with its id."""
-        values = PlainToken.of(token)._asdict()
         if token.fault is None:
-            self._genuine.add(token.token_id)
-        self._touch(token.token_id)
-        self._connection.execute(_replacement(tuple(values)), values)
+            self._seals.vouch(token.token_id)
+        self._seals.touch(token.token_id)
+        self._connection.execute(_REPLACE_TOKEN, PlainToken.of(token)._asdict())
         self.invalidates = True
 
     def remove(self, token_id: str) -> None:
         """Forget a token, its values and its counters."""
         self._connection.execute("DELETE FROM tokens WHERE id = ?", (token_id,))
-        self._genuine.discard(token_id)
-        self._unsealed.discard(token_id)
+        self._seals.forget(token_id)
         self.invalidates = True
 
     def add_secret(self, token_id: str, digest: bytes, created_at_us: int) -> None:
         """Give a token one more value, by its digest."""
-        self._touch(token_id)
+        self._seals.touch(token_id)
         self._connection.execute(
             f"INSERT INTO secrets (token_key, digest, key_id, created_at_us) VALUES ({KEY_OF_ID}, ?, ?, ?)",
             (token_id, digest, self._key_id, created_at_us),
@@ -269,7 +159,7 @@ class SqliteTransaction(SqliteSnapshot):
 
     def retire_secrets(self, token_id: str, expires_at_us: int) -> None:
         """Let the values of a token that had no end work until then; those that had one end at once."""
-        self._touch(token_id)
+        self._seals.touch(token_id)
         of_token = f"token_key = {KEY_OF_ID}"
         self._connection.execute(
             f"DELETE FROM secrets WHERE {of_token} AND expires_at_us IS NOT NULL", (token_id,)
@@ -281,7 +171,7 @@ class SqliteTransaction(SqliteSnapshot):
 
     def remove_secrets(self, token_id: str) -> None:
         """End all values of a token."""
-        self._touch(token_id)
+        self._seals.touch(token_id)
         self._connection.execute(f"DELETE FROM secrets WHERE token_key = {KEY_OF_ID}", (token_id,))
         self.invalidates = True
 
@@ -298,9 +188,9 @@ class SqliteTransaction(SqliteSnapshot):
             self._trail.write(at_us, actor, action, None, None, detail)
             return
         self.actions.append(action)
-        self._touch(token.token_id)
+        self._seals.touch(token.token_id)
         sequence = self._trail.write(at_us, actor, action, token.token_id, token.name, detail)
-        if token.token_id in self._genuine:
+        if self._seals.is_genuine(token.token_id):
             self._connection.execute(
                 "UPDATE tokens SET audit_sequence = ? WHERE id = ?", (sequence, token.token_id)
             )
@@ -311,7 +201,8 @@ class SqliteTransaction(SqliteSnapshot):
         ids = orjson.dumps(list({token_id for _, token_id in self._trail.old(before_us, limit) if token_id}))
         tokens = self._many("tokens.id IN (SELECT value FROM json_each(?))", ids.decode())
         genuine = [token for token in tokens if token.fault is None]
-        self._genuine.update(token.token_id for token in genuine)
+        for token in genuine:
+            self._seals.vouch(token.token_id)
         removed = self._trail.forget(before_us, limit)
         last = "SELECT 1 FROM audit WHERE token_id = ? LIMIT 1"
         return removed, [
@@ -320,30 +211,11 @@ class SqliteTransaction(SqliteSnapshot):
 
     def add_usage(self, deltas: Iterable[UsageDelta]) -> None:
         """Add counters and move last accesses forward."""
-        counters, uses, accesses = [], [], []
-        for delta in deltas:
-            counts = (delta.read, delta.write, delta.admin, delta.denied)
-            access = (delta.last_access_us, delta.last_access_ip)
-            counters.append((delta.day, *counts, delta.token_id))
-            uses.append((sum(counts), *access, delta.secret_id))
-            if delta.last_access_us is not None:
-                accesses.append((*access, delta.token_id))
-        self._connection.executemany(_ADD_USAGE, counters)
-        self._connection.executemany(_ADD_USES, uses)
-        self._connection.executemany(_MOVE_LAST_ACCESS, accesses)
+        UsageCounters(self._connection).add(deltas)
 
     def fold_usage(self, before_day: str, limit: int) -> int:
         """Fold counters of old days into their months."""
-        days = self._connection.execute(
-            "SELECT token_key, period, read, write, admin, denied FROM usage"
-            " WHERE length(period) = 10 AND period < ? ORDER BY period LIMIT ?",
-            (before_day, limit),
-        ).fetchall()
-        self._connection.executemany(_FOLDED, [(key, month_of(day), *counts) for key, day, *counts in days])
-        self._connection.executemany(
-            "DELETE FROM usage WHERE token_key = ? AND period = ?", [d[:2] for d in days]
-        )
-        return len(days)
+        return UsageCounters(self._connection).fold(before_day, limit)
 
     def remove_ended_secrets(self, now_us: int, limit: int) -> list[Token]:
         """Forget values whose period of grace is over."""
@@ -354,7 +226,7 @@ class SqliteTransaction(SqliteSnapshot):
             limit,
         )
         for token in tokens:
-            self._touch(token.token_id)
+            self._seals.touch(token.token_id)
             self._connection.execute(
                 f"DELETE FROM secrets WHERE expires_at_us <= ? AND token_key = {KEY_OF_ID}",
                 (now_us, token.token_id),
@@ -362,47 +234,30 @@ class SqliteTransaction(SqliteSnapshot):
             self.invalidates = True
         return tokens
 
-    def ended_tokens(self, by_us: int, limit: int) -> list[Token]:
-        """Tokens that had ended by a time."""
-        return self._many(_ENDED, by_us, by_us, by_us, limit)
-
     def add_bucket_intent(
         self, kind: IntentKind, bucket: str, new_bucket: str | None, at_us: int
     ) -> BucketIntent:
         """State an intent."""
-        cursor = self._connection.execute(
-            "INSERT INTO bucket_intents (kind, bucket, new_bucket, owner, started_at_us)"
-            " VALUES (?, ?, ?, ?, ?) RETURNING id",
-            (kind, bucket, new_bucket, self._owner, at_us),
-        )
-        (intent_id,) = cursor.fetchone()
-        seal = self._sealer.seal((intent_id, kind, bucket, new_bucket, self._owner))
-        self._connection.execute("UPDATE bucket_intents SET seal = ? WHERE id = ?", (seal, intent_id))
         self.invalidates = True
-        return BucketIntent(intent_id, kind, bucket, new_bucket, self._owner)
+        return self._intents().add(kind, bucket, new_bucket, at_us)
 
     def remove_bucket_intent(self, intent_id: int) -> bool:
         """Settle an intent; False if somebody else did."""
         self.invalidates = True
-        return self._connection.execute("DELETE FROM bucket_intents WHERE id = ?", (intent_id,)).rowcount == 1
+        return self._intents().remove(intent_id)
+
+    def _intents(self) -> BucketIntents:
+        return BucketIntents(self._connection, self._sealer, self._owner)
 
     def is_seeded(self) -> bool:
         """Whether the registry was ever given its first token."""
-        (seeded,) = self._connection.execute("SELECT value FROM meta WHERE name = 'seeded'").fetchone()
-        return bool(seeded == 1)
+        return read_fact(self._connection, _SEEDED, int) == 1
 
     def mark_seeded(self) -> None:
         """Remember that it was, for good."""
-        self._connection.execute("UPDATE meta SET value = 1 WHERE name = 'seeded'")
+        write_fact(self._connection, _SEEDED, 1)
 
 
-@lru_cache
-def _insertion(columns: tuple[str, ...]) -> str:
-    marks = ", ".join(f":{name}" for name in columns)
-    return f"INSERT INTO tokens ({', '.join(columns)}) VALUES ({marks})"
-
-
-@lru_cache
-def _replacement(columns: tuple[str, ...]) -> str:
-    assignments = ", ".join(f"{name} = :{name}" for name in columns if name != "id")
-    return f"UPDATE tokens SET {assignments} WHERE id = :id"
+def forget_waiting(connection: sqlite3.Connection) -> None:
+    """Remove values that wait for a token with the number that the next one gets: somebody else put them there."""
+    connection.execute(f"DELETE FROM secrets WHERE token_key >= ({_NEXT_KEY})")

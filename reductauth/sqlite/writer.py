@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import queue
 import sqlite3
 import threading
@@ -18,7 +17,6 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
 
 from reductauth.audit import AuditAction
@@ -26,8 +24,10 @@ from reductauth.errors import StoreUnavailableError
 from reductauth.sqlite import schema
 from reductauth.sqlite.files import FolderLock, RegistryFolder
 from reductauth.sqlite.generation import Generation
-from reductauth.sqlite.holders import Holders
-from reductauth.sqlite.transaction import RegistryKeys, SqliteTransaction
+from reductauth.sqlite.keys import RegistryKeys
+from reductauth.sqlite.known import Known
+from reductauth.sqlite.live_files import LiveFiles
+from reductauth.sqlite.transaction import SqliteTransaction, forget_waiting
 
 __all__ = ["Writer"]
 
@@ -71,14 +71,13 @@ class Writer:
         owner: int,
     ) -> None:
         self._connection = connection
-        self._holders = Holders(connection)
+        self._known = Known(connection, keys.trail)
         self._lock = lock
         self._generation = generation
         self._keys = keys
         self._owner = owner
-        self._files = {path: _inode_and_size(path) for path in folder.live_files()}
+        self._files = LiveFiles(folder.live_files())
         self._queue: queue.SimpleQueue[_Change | None] = queue.SimpleQueue()
-        self._schema_version = -1
         self._failure: str | None = None
         self._door = threading.Lock()
         self._is_closed = False
@@ -155,7 +154,8 @@ class Writer:
             self._has_kept = True
             for change in batch:
                 if change.refusal is None:
-                    self.kept.update(change.actions)
+                    for action in change.actions:
+                        self.kept[action] += 1
         _tell(batch)
 
     def _commit(self, batch: list[_Change]) -> None:
@@ -163,48 +163,51 @@ class Writer:
             raise StoreUnavailableError
         self._connection.execute("BEGIN IMMEDIATE")
         try:
-            self._check_schema()
-            self._holders.check()
+            if self._known.is_outdated():
+                self._look_again()
             if len(batch) == 1:  # what it is refused is all that there is to undo
                 invalidates = [self._attempt(*batch)]
             else:
                 # A list, not a generator: every change must run.
                 invalidates = [self._attempt_in_savepoint(change) for change in batch]
+            self._known.trail.settle()
             self._check_in_place()
             if all(change.refusal is not None for change in batch):
                 self._connection.execute("ROLLBACK")
+                self._known.forget()
             elif any(invalidates):
                 self._commit_and_publish()
             else:
                 self._commit_unpublished()
         except BaseException:
-            self._holders.forget()
+            self._known.forget()
             self._roll_back()
             raise
         self._check_in_place()
 
-    def _check_schema(self) -> None:
+    def _look_again(self) -> None:
         """Refuse to write where something else has put what writes along, such as a trigger."""
-        (version,) = self._connection.execute("PRAGMA schema_version").fetchone()
-        if version != self._schema_version:
-            parts = schema.foreign_parts(self._connection)
-            if parts:
-                _logger.critical("registry is not ours parts=%s; run reductauth verify", parts)
-                raise StoreUnavailableError
-            self._schema_version = version
+        parts = schema.foreign_parts(self._connection)
+        if parts:
+            _logger.critical("registry is not ours parts=%s; run reductauth verify", parts)
+            raise StoreUnavailableError
+        forget_waiting(self._connection)
+        self._known.update()
 
     def _attempt_in_savepoint(self, change: _Change) -> bool:
         """Attempt a change so that a refusal undoes no other."""
         self._connection.execute("SAVEPOINT change")
+        end = self._known.trail.end
         invalidates = self._attempt(change)
         if change.refusal is not None:
             self._connection.execute("ROLLBACK TO change")
+            self._known.trail.end = end
         self._connection.execute("RELEASE change")
         return invalidates
 
     def _attempt(self, change: _Change) -> bool:
         """Run one change; return whether it ends what readers keep."""
-        transaction = SqliteTransaction(self._connection, self._keys, self._owner, self._holders)
+        transaction = SqliteTransaction(self._connection, self._keys, self._owner, self._known)
         try:
             change.result = change.work(transaction)
             transaction.seal()
@@ -215,7 +218,7 @@ class Writer:
             change.refusal = RuntimeError(repr(refusal)) if isinstance(refusal, StopIteration) else refusal
             return False
         if transaction.actions != _ONE_CREATION:
-            self._holders.forget()
+            self._known.holders.forget()
         change.actions = transaction.actions
         return transaction.invalidates
 
@@ -267,12 +270,10 @@ class Writer:
 
     def _check_in_place(self) -> None:
         """Refuse to keep, or to acknowledge, what goes to files that the next start will not find."""
-        for path, (inode, size) in self._files.items():
-            found = _inode_and_size(path)
-            if found[0] != inode or found[1] < size:  # none of them gets shorter by itself
-                self._fail(f"{path} was removed, replaced or cut short while the server runs")
-                raise StoreUnavailableError
-            self._files[path] = found
+        lost = self._files.lost()
+        if lost is not None:
+            self._fail(f"{lost} was removed, replaced or cut short while the server runs")
+            raise StoreUnavailableError
 
     def _fail(self, reason: str) -> None:
         self._failure = reason
@@ -298,14 +299,6 @@ def _tell(batch: list[_Change]) -> None:
 def _tell_each(changes: list[_Change]) -> None:
     for change in changes:
         change.tell()
-
-
-def _inode_and_size(path: Path) -> tuple[int | None, int]:
-    try:
-        status = os.lstat(path)  # not Path.lstat, which takes three times as long: ten for each commit
-    except OSError:
-        return None, 0
-    return status.st_ino, status.st_size
 
 
 def _is_harmless(error: sqlite3.Error) -> bool:

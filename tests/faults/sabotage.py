@@ -18,6 +18,7 @@ import reductauth.sqlite.store
 import reductauth.usage
 from reductauth.errors import StoreUnavailableError
 from reductauth.sqlite.generation import Generation
+from reductauth.sqlite.trail import Trail
 from reductauth.sqlite.transaction import SqliteTransaction
 from reductauth.sqlite.writer import _NEXT_GENERATION, Writer, _Change, _tell
 from reductauth.store import UsageDelta
@@ -77,15 +78,15 @@ def _commit_then_publish() -> None:
 def _two_commits_for_a_change() -> None:
     """End the transaction between what a change does to the token and what it writes down."""
 
-    def audit(self: Any, *arguments: Any) -> None:
+    def write(self: Any, *arguments: Any) -> int:
         self._connection.execute("COMMIT")
         time.sleep(_WIDENED_SECONDS)
         self._connection.execute("BEGIN IMMEDIATE")
         self._connection.execute("SAVEPOINT change")
-        audit_inner(self, *arguments)
+        return write_inner(self, *arguments)
 
-    audit_inner = SqliteTransaction.audit
-    SqliteTransaction.audit = audit  # type: ignore[assignment, method-assign]
+    write_inner = Trail.write
+    Trail.write = write  # type: ignore[assignment, method-assign]
 
 
 def _no_sync_of_folders() -> None:

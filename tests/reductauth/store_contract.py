@@ -49,6 +49,7 @@ __all__ = [
     "add",
     "digest_of",
     "make_token",
+    "put",
 ]
 
 SECOND_US = 1_000_000
@@ -75,13 +76,13 @@ def digest_of(text: str) -> bytes:
 
 async def add(store: TokenStore, token: Token, *values: str) -> None:
     """Add a token with these values."""
+    await store.change(lambda transaction: put(transaction, token, *values))
 
-    def work(transaction: Transaction) -> None:
-        transaction.add(token)
-        for value in values:
-            transaction.add_secret(token.token_id, digest_of(value), NOW_US)
 
-    await store.change(work)
+def put(transaction: Transaction, token: Token, *values: str) -> None:
+    """Add a token with these values within a change, as the environment does."""
+    digests = [digest_of(value) for value in values]
+    transaction.add(NOW_US, Actor.environment(), AuditAction.CREATE, token, digests)
 
 
 async def found(store: TokenStore, value: str) -> Found:
@@ -250,7 +251,7 @@ ENDED: list[tuple[str, dict[str, Any], bool]] = [
 
 # What is done to the registry with the tokens `one` (value "v") and `two`, and whether caches must notice.
 GENERATION: list[tuple[str, Work, bool]] = [
-    ("create", lambda t: t.add(make_token("new")), False),
+    ("create", lambda t: put(t, make_token("new")), False),
     ("records", lambda t: add_records(t, record_of(make_token("new"), "w")), False),
     ("another value", lambda t: t.add_secret("id-of-one", digest_of("v2"), NOW_US), False),
     ("usage", lambda t: t.add_usage([used("id-of-one", 1, read=1, last_access_us=NOW_US)]), False),
@@ -371,8 +372,7 @@ class StoreContract(ABC):
         token = make_token("a")
 
         def kept(transaction: Transaction) -> None:
-            transaction.add(token)
-            transaction.audit(NOW_US, Actor.environment(), AuditAction.CREATE, token)
+            put(transaction, token)
             transaction.audit(NOW_US, Actor.environment(), AuditAction.EDIT, token)
             transaction.audit(NOW_US, Actor.environment(), AuditAction.DENIED)  # nothing of a token
 
@@ -589,9 +589,8 @@ class StoreContract(ABC):
         """Reads within a change are of the state that it is making."""
 
         def work(transaction: Transaction) -> tuple[list[str], int]:
-            transaction.add(make_token("a"))
-            transaction.add_secret("id-of-a", digest_of("v"), NOW_US)
-            transaction.add(make_token("b"))
+            put(transaction, make_token("a"), "v")
+            put(transaction, make_token("b"))
             transaction.remove("id-of-b")
             return [token.name for token in transaction.tokens()], len(transaction.secrets("id-of-a"))
 
@@ -604,7 +603,7 @@ class StoreContract(ABC):
         refusal = Refusal("no")
 
         def work(transaction: Transaction) -> None:
-            transaction.add(make_token("new"))
+            put(transaction, make_token("new"))
             transaction.replace(make_token("kept", active=False))
             transaction.remove_secrets("id-of-kept")
             transaction.add_bucket_intent(IntentKind.REMOVE, "b", None, NOW_US)
@@ -625,7 +624,7 @@ class StoreContract(ABC):
 
         def adding(number: int) -> Callable[[Transaction], int]:
             def work(transaction: Transaction) -> int:
-                transaction.add(make_token(f"t{number:02}"))
+                put(transaction, make_token(f"t{number:02}"))
                 if number % 3 == 0:
                     raise Refusal(number)
                 return number
@@ -846,7 +845,7 @@ class StoreContract(ABC):
 
         def work(transaction: Transaction) -> list[int]:
             totals = [transaction.select(TokenQuery(), NOW_US).total]
-            transaction.add(make_token("c"))
+            put(transaction, make_token("c"))
             return [*totals, transaction.select(TokenQuery(), NOW_US).total]
 
         totals = [await total()]
@@ -900,7 +899,7 @@ class StoreContract(ABC):
 
         def work(transaction: Transaction) -> None:
             for token in tokens.values():
-                transaction.add(token)
+                put(transaction, token)
                 access = used(token.token_id, 0, last_access_us=token.last_access_us)
                 transaction.add_usage([access])
 
@@ -938,7 +937,7 @@ class StoreContract(ABC):
 
         def work(transaction: Transaction) -> None:
             for name, permissions in grants.items():
-                transaction.add(make_token(name, permissions=permissions))
+                put(transaction, make_token(name, permissions=permissions))
 
         await store.change(work)
         for bucket in buckets:

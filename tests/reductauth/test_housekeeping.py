@@ -20,6 +20,7 @@ from reductauth.errors import StoreUnavailableError
 from reductauth.housekeeping import Housekeeper
 from reductauth.sqlite import SqliteStore
 from reductauth.store import Transaction
+from tests.reductauth.sqlite.test_store import folder_of
 from tests.reductauth.store_contract import (
     ADMINISTRATOR,
     DAY_US,
@@ -98,7 +99,10 @@ async def test_which_tokens_are_deleted(
     await Housekeeper(store, lambda: NOW_US, 400, 30).tidy()
     assert await store.names() == (["admin"] if deleted else ["admin", "t"])
     assert (await store.find(digest_of("v")) is None) is deleted
-    audit = rows(tmp_path, "SELECT at_us, actor, actor_id, action, token_id, token_name FROM audit")
+    audit = rows(
+        tmp_path,
+        "SELECT at_us, actor, actor_id, action, token_id, token_name FROM audit WHERE action = 'delete'",
+    )
     assert audit == ([(NOW_US, "environment", None, "delete", "id-of-t", "t")] if deleted else [])
 
 
@@ -111,7 +115,7 @@ async def test_deletion_in_batches(store: Store, tmp_path: Path) -> None:
     assert store.changes == 1 + 1 + 3
     assert store.generation() != generation
     assert await store.names() == ["admin"]
-    assert rows(tmp_path, "SELECT count(*) FROM audit") == [(250,)]
+    assert rows(tmp_path, "SELECT count(*) FROM audit WHERE action = 'delete'") == [(250,)]
 
 
 async def test_other_processes_come_in_between(store: Store) -> None:
@@ -138,7 +142,7 @@ async def test_a_last_access_that_another_process_flushed(store: Store) -> None:
     old = {"created_at_us": NOW_US - 200 * DAY_US, "ttl_seconds": 60}
     await add(store, make_token("used", **old), "v")
     await add(store, make_token("idle", **old), "w")
-    other = SqliteStore.open(next(iter(store._writer._files)).parent)
+    other = SqliteStore.open(folder_of(store))
     seen = used("id-of-used", 0, last_access_us=NOW_US - DAY_US)
     await other.change(lambda t: t.add_usage([seen]))
     await other.close()

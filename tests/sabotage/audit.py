@@ -8,7 +8,7 @@ from typing import Any
 from reductauth import audit, buckets, changes, housekeeping
 from reductauth.errors import StoreUnavailableError
 from reductauth.refusals import RefusalMeter
-from reductauth.sqlite import verification
+from reductauth.sqlite import transaction, verification
 from reductauth.sqlite.books import AuditSelection
 from reductauth.sqlite.seal import Sealer
 from reductauth.sqlite.trail import Trail, TrailKey, trail_faults
@@ -79,8 +79,8 @@ def changes_go_on_without_an_entry() -> None:
 @noticed_by(f"{AUDIT}test_a_change", f"{AUDIT}test_buckets")
 def entries_do_not_say_what_changed() -> None:
     """Neither what was before nor what after."""
-    nothing: Callable[..., audit.Detail] = lambda *_: {"after": {}}  # noqa: E731 - the same for three modules
-    for module in (changes, buckets, housekeeping):
+    nothing: Callable[..., audit.Detail] = lambda *_: {"after": {}}  # noqa: E731 - the same for each module
+    for module in (changes, buckets, housekeeping, transaction):
         put(module, "change_of", nothing)
 
 
@@ -109,17 +109,17 @@ def entries_do_not_say_who() -> None:
 @noticed_by(f"{AUDIT}test_no_value_and_no_digest")
 def entries_hold_digests() -> None:
     """A digest stands beside what changed."""
-    add = SqliteTransaction.add_secret
+    add = SqliteTransaction.add
     last: list[str] = []
 
-    def remember(self: SqliteTransaction, token_id: str, digest: bytes, created_at_us: int) -> None:
-        last.append(digest.hex())
-        add(self, token_id, digest, created_at_us)
+    def remember(self: SqliteTransaction, *arguments: Any) -> None:
+        last.extend(digest.hex() for digest in arguments[-1])
+        add(self, *arguments)
 
     def tell(entry: list[Any]) -> None:
         entry[-1] = {**(entry[-1] or {}), "digests": list(last)}
 
-    put(SqliteTransaction, "add_secret", remember)
+    put(SqliteTransaction, "add", remember)
     _write(tell)
 
 

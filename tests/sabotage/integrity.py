@@ -8,8 +8,9 @@ from typing import Any
 from reductauth import changes
 from reductauth.key import RegistryKey
 from reductauth.provisioning import KeyedDigest
-from reductauth.sqlite import schema, transaction, verification
+from reductauth.sqlite import change_reads, schema, verification, writer
 from reductauth.sqlite.seal import Sealer
+from reductauth.sqlite.token_seals import TokenSeals
 from reductauth.sqlite.transaction import SqliteTransaction
 from reductauth.web import batch, listing, routes
 from reductauth.web import schema as bodies
@@ -79,55 +80,24 @@ def seals_need_no_key() -> None:
 def changes_seal_what_they_find() -> None:
     """A record that somebody has altered becomes genuine with its next change."""
 
-    def touch(self: SqliteTransaction, token_id: str) -> None:
+    def touch(self: TokenSeals, token_id: str) -> None:
         self._genuine.add(token_id)
         self._unsealed.add(token_id)
 
-    put(SqliteTransaction, "_touch", touch)
+    put(TokenSeals, "touch", touch)
     put(changes, "_check_genuine", lambda *_: None)
 
 
 @noticed_by(f"{TAMPERING}test_a_value_that_waits_for_the_next_token")
 def values_wait_for_a_token() -> None:
-    """A value that was laid where the next token comes is sealed with it."""
-    fresh = SqliteTransaction.add
-
-    def add(self: SqliteTransaction, token: Any) -> None:
-        waiting = self._connection.execute("SELECT * FROM secrets").fetchall()
-        fresh(self, token)
-        for row in waiting:
-            marks = ", ".join("?" * len(row))
-            self._connection.execute(f"INSERT OR IGNORE INTO secrets VALUES ({marks})", row)
-
-    put(SqliteTransaction, "add", add)
+    """A value that was laid where the next token comes is found with it."""
+    put(writer, "forget_waiting", lambda _: None)
 
 
 @noticed_by(f"{TRANSFER}test_a_value_that_waits_for_the_next_token")
 def values_wait_for_an_import() -> None:
     """The same, for tokens that come from a file."""
-    execute = SqliteTransaction.add_records
-
-    class Forgetful:
-        """A connection that removes nothing."""
-
-        def __init__(self, connection: Any) -> None:
-            self._connection = connection
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._connection, name)
-
-        def execute(self, statement: str, *parameters: Any) -> Any:
-            if statement.startswith("DELETE"):
-                return None
-            return self._connection.execute(statement, *parameters)
-
-    def add_records(self: SqliteTransaction, *arguments: Any) -> None:
-        connection = self._connection
-        put(self, "_connection", Forgetful(connection))
-        execute(self, *arguments)
-        put(self, "_connection", connection)
-
-    put(SqliteTransaction, "add_records", add_records)
+    put(writer, "forget_waiting", lambda _: None)
 
 
 @noticed_by(f"{TRANSFER}test_lines_that_are_wrong")
@@ -147,7 +117,7 @@ def altered_tokens_administer() -> None:
     """A token that was given full access by hand counts as the one that must remain."""
 
     def has(self: SqliteTransaction, now_us: int) -> bool:
-        return self._execute(transaction._ADMINISTRATORS, (now_us,)).fetchone() is not None
+        return self._execute(change_reads._ADMINISTRATORS, (now_us,)).fetchone() is not None
 
     put(SqliteTransaction, "has_usable_administrator", has)
 

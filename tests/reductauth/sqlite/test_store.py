@@ -13,6 +13,12 @@ from reductauth.store import TokenStore
 from tests.reductauth.store_contract import StoreContract
 
 
+def folder_of(store: SqliteStore) -> Path:
+    """Name the folder of a store."""
+    _, _, database = store._lookups.execute("PRAGMA database_list").fetchone()
+    return Path(database).parent
+
+
 class TestSqliteStore(StoreContract):
     """`StoreContract`, on a folder that two stores share."""
 
@@ -35,7 +41,7 @@ class TestSqliteStore(StoreContract):
     def another(self, store: TokenStore) -> SqliteStore:
         """Open one more on the same folder."""
         assert isinstance(store, SqliteStore)
-        return SqliteStore.open(next(iter(store._writer._files)).parent)
+        return SqliteStore.open(folder_of(store))
 
     async def usage_of(self, store: TokenStore, name: str) -> dict[str, tuple[int, int, int, int]]:
         """Read the counters."""

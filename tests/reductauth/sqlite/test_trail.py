@@ -17,14 +17,24 @@ from reductauth.actor import Actor
 from reductauth.audit import AuditAction, AuditQuery
 from reductauth.draft import TokenDraft
 from reductauth.edit import TokenEdit
-from reductauth.errors import AuthError, StoreUnavailableError
+from reductauth.errors import AuthError, StoreUnavailableError, TokenExistsError
 from reductauth.housekeeping import Housekeeper
 from reductauth.permissions import Permissions
 from reductauth.registry import TokenRegistry
 from reductauth.sqlite import SqliteStore
 from reductauth.sqlite.files import RegistryFolder
 from reductauth.sqlite.verification import audit_faults, registry_faults
-from tests.reductauth.store_contract import ADMINISTRATOR, DAY_US, NOW_US
+from reductauth.store import Transaction
+from tests.reductauth.store_contract import (
+    ADMINISTRATOR,
+    DAY_US,
+    NOW_US,
+    Gate,
+    add_records,
+    make_token,
+    put,
+    record_of,
+)
 
 ENVIRONMENT = Actor.environment()
 
@@ -318,3 +328,70 @@ async def test_retention_leaves_a_fault(
     entries = (await registry.audited(AuditQuery())).rows
     assert [entry.token_name for entry in entries] == ["b"]
     assert (await registry.token("a")).fault is not None
+
+
+# -- the end of the chain, while changes are made -----------------------------------------------------------
+
+
+async def numbers(store: SqliteStore) -> list[tuple[int, str, str | None]]:
+    """Number, action and token of all entries."""
+    page = await store.read(lambda snapshot: snapshot.audited(AuditQuery(descending=False)))
+    return [(entry.sequence, entry.action, entry.token_name) for entry in page.rows]
+
+
+async def test_changes_that_share_a_commit(
+    store: SqliteStore, registry: TokenRegistry, tmp_path: Path
+) -> None:
+    """An entry that was undone with its change leaves no gap, among others in the commit and as the only one."""
+
+    def refused(transaction: Transaction) -> None:
+        put(transaction, make_token("refused"))
+        raise ValueError
+
+    def imported(transaction: Transaction) -> None:
+        add_records(transaction, record_of(make_token("d"), "v"), record_of(make_token("e"), "w"))
+
+    gate = Gate(store)
+    await gate.reached()
+    changes = [
+        asyncio.ensure_future(change)
+        for change in (
+            registry.create(ENVIRONMENT, "a", TokenDraft()),
+            store.change(refused),
+            registry.create(ENVIRONMENT, "b", TokenDraft()),
+            registry.create(ENVIRONMENT, "a", TokenDraft()),
+            registry.create(ENVIRONMENT, "c", TokenDraft()),
+            store.change(imported),
+            store.change(refused),
+            registry.create(ENVIRONMENT, "f", TokenDraft()),
+        )
+    ]
+    await asyncio.sleep(0)
+    await gate.open()
+    answers = await asyncio.gather(*changes, return_exceptions=True)
+    assert [type(answer) for answer in answers if isinstance(answer, Exception)] == [
+        *(ValueError, TokenExistsError, ValueError)
+    ]
+    assert verified(tmp_path, store) == []
+    with pytest.raises(ValueError, match=r"^$"):
+        await store.change(refused)
+    await registry.create(ENVIRONMENT, "g", TokenDraft())
+    assert verified(tmp_path, store) == []
+    assert await numbers(store) == [
+        *((1, "create", "a"), (2, "create", "b"), (3, "create", "c")),
+        *((4, "import", "d"), (5, "import", "e"), (6, "create", "f"), (7, "create", "g")),
+    ]
+
+
+async def test_processes_that_take_turns(store: SqliteStore, registry: TokenRegistry, tmp_path: Path) -> None:
+    """Each goes on from the entry that another wrote last, whatever it wrote."""
+    other = SqliteStore.open(tmp_path / "auth")
+    others = TokenRegistry(other, other.key, lambda: NOW_US)
+    await registry.create(ENVIRONMENT, "a", TokenDraft())
+    await others.create(ENVIRONMENT, "b", TokenDraft())
+    await registry.create(ENVIRONMENT, "c", TokenDraft())
+    await other.change(lambda t: add_records(t, record_of(make_token("d"), "v")))
+    await registry.create(ENVIRONMENT, "e", TokenDraft())
+    await other.close()
+    assert verified(tmp_path, store) == []
+    assert [number for number, *_ in await numbers(store)] == [1, 2, 3, 4, 5]

@@ -27,7 +27,7 @@ from reductauth.key import RegistryKey
 from reductauth.sqlite import SqliteStore
 from reductauth.sqlite.files import FolderLock, RegistryFolder
 from reductauth.store import Transaction, UsageDelta
-from tests.reductauth.store_contract import NOW_US, Gate, add, digest_of, make_token
+from tests.reductauth.store_contract import NOW_US, Gate, add, digest_of, make_token, put
 
 REPOSITORY = Path(__file__).parents[3]
 TIMEOUT_SECONDS = 30
@@ -194,11 +194,11 @@ EXCEPTIONS: list[tuple[str, Callable[[Transaction], Any], type[Exception]]] = [
     ("unexpected", lambda _: raise_(UnknownError()), UnknownError),
     ("a mistake", lambda t: t.nothing, AttributeError),  # type: ignore[attr-defined]
     ("endless recursion", lambda _: recurse(), RecursionError),
-    ("name taken", lambda t: t.add(make_token("before", token_id="x")), TokenExistsError),
-    ("id taken", lambda t: t.add(make_token("x", token_id="id-of-before")), sqlite3.IntegrityError),
+    ("name taken", lambda t: put(t, make_token("before", token_id="x")), TokenExistsError),
+    ("id taken", lambda t: put(t, make_token("x", token_id="id-of-before")), sqlite3.IntegrityError),
     ("value without a token", lambda t: t.add_secret("nobody", digest_of("v"), 1), sqlite3.IntegrityError),
-    ("beyond 63 bits", lambda t: t.add(make_token("x", ttl_seconds=2**63)), OverflowError),
-    ("a lone surrogate", lambda t: t.add(make_token("x", description="\ud800")), UnicodeEncodeError),
+    ("beyond 63 bits", lambda t: put(t, make_token("x", ttl_seconds=2**63)), OverflowError),
+    ("a lone surrogate", lambda t: put(t, make_token("x", description="\ud800")), UnicodeEncodeError),
 ]
 
 
@@ -219,7 +219,7 @@ async def test_an_exception_in_one_change_touches_no_other(
     """Whatever one change raises, its caller gets it; those before and after it in the batch are kept."""
 
     def writing_first(transaction: Transaction) -> None:
-        transaction.add(make_token("of the failed change"))
+        put(transaction, make_token("of the failed change"))
         work(transaction)
 
     gate = Gate(store)
@@ -251,11 +251,11 @@ async def test_what_ends_programs_ends_one_change(
     """What is raised to end a task or a program reaches its caller; other changes and the thread go on."""
 
     def writing_first(transaction: Transaction) -> None:
-        transaction.add(make_token("of the failed change"))
+        put(transaction, make_token("of the failed change"))
         raise error
 
     def adding(name: str) -> Callable[[Transaction], None]:
-        return lambda transaction: transaction.add(make_token(name))
+        return lambda transaction: put(transaction, make_token(name))
 
     gate = Gate(store)
     await gate.reached()
@@ -339,7 +339,7 @@ async def test_a_file_beside_the_database_that_goes_away(
 @pytest.mark.parametrize(
     "work",
     [
-        pytest.param(lambda t: t.add(make_token("b")), id="creation"),
+        pytest.param(lambda t: put(t, make_token("b")), id="creation"),
         pytest.param(lambda t: t.remove("id-of-a"), id="removal"),
     ],
 )
@@ -443,7 +443,7 @@ async def test_a_full_disk(store: SqliteStore) -> None:
 
     def fill(transaction: Transaction) -> None:
         for number in range(200):
-            transaction.add(make_token(f"filling{number}", description="x" * 1_000))
+            put(transaction, make_token(f"filling{number}", description="x" * 1_000))
 
     gate = Gate(store)
     await gate.reached()
@@ -516,7 +516,7 @@ async def test_a_commit_of_which_nobody_knows(store: SqliteStore, folder: Path, 
 @pytest.mark.parametrize(
     "work",
     [
-        pytest.param(lambda t: t.add(make_token("b")), id="creation"),
+        pytest.param(lambda t: put(t, make_token("b")), id="creation"),
         pytest.param(
             lambda t: t.add_usage([UsageDelta("id-of-a", 1, "2027-01-15", 1, 0, 0, 0, NOW_US, None)]),
             id="usage",
@@ -555,14 +555,14 @@ import asyncio, os, resource, signal, sys
 from pathlib import Path
 from reductauth.errors import StoreUnavailableError
 from reductauth.sqlite import SqliteStore
-from tests.reductauth.store_contract import add, digest_of, make_token
+from tests.reductauth.store_contract import add, digest_of, make_token, put
 
 async def main():
     folder = Path(sys.argv[1])
     store = SqliteStore.open(folder)
     await add(store, make_token("kept"), "v")
     changes = {
-        "create": lambda t: t.add(make_token("lost", description="x" * 1_000)),
+        "create": lambda t: put(t, make_token("lost", description="x" * 1_000)),
         "remove": lambda t: t.remove("id-of-kept"),
     }
     size = (folder / "auth.db-wal").stat().st_size
