@@ -118,8 +118,8 @@ def _told(token: Token) -> Detail:
         "role": token.role,
         "permissions": {
             "full_access": permissions.full_access,
-            "read": [str(pattern) for pattern in permissions.read],
-            "write": [str(pattern) for pattern in permissions.write],
+            "read": permissions.read,
+            "write": permissions.write,
         },
         "is_provisioned": token.is_provisioned,
         "active": token.active,
@@ -128,5 +128,5 @@ def _told(token: Token) -> Detail:
         "expires_at": rfc3339_or_none(token.expires_at_us),
         "revoked_at": rfc3339_or_none(token.revoked_at_us),
         "ttl": token.ttl_seconds,
-        "ip_allowlist": list(token.allowlist.entries),
+        "ip_allowlist": token.allowlist.entries,
     }

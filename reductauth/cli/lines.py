@@ -18,13 +18,14 @@ from reductauth.chosen import ADVISED_LENGTH, check_value
 from reductauth.clock import Clock
 from reductauth.configuration import Given
 from reductauth.errors import ConfigurationError, InvalidInputError
+from reductauth.frozen import maker_of
 from reductauth.key import RegistryKey
 from reductauth.networks import ANYWHERE, NetworkList
 from reductauth.permissions import Permissions
 from reductauth.provisioning import KeyedDigest
 from reductauth.record import PlainRecord, SecretDigest, TokenRecord
 from reductauth.times import rfc3339, rfc3339_or_none
-from reductauth.token import Token
+from reductauth.token import ENVIRONMENT, Token
 from reductauth.transfer import Arrival, Refusal, check_arrival
 from reductauth.value import check_name
 from reductauth.web.body import MAX_BODY_BYTES
@@ -37,6 +38,9 @@ MAX_LINE_BYTES = MAX_BODY_BYTES
 
 _MAX_SECRETS = 10
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+
+
+_token = maker_of(Token)
 
 
 class _SecretBody(Body):
@@ -96,20 +100,25 @@ class LineReader:
         if body.revoked_at is not None and fields.get("active"):
             raise InvalidInputError("active: must be false for a revoked token")
         created_at_us = now_us if body.created_at is None else body.created_at
-        token = Token(
+        token = _token(
             token_id=str(uuid.uuid4()) if body.id is None else body.id,
             name=body.name,
             permissions=body.granted(),
             created_at_us=created_at_us,
             updated_at_us=now_us,
+            created_by=ENVIRONMENT,
             description=body.description,
             role=body.role,
+            is_provisioned=False,
             active=body.active,
             valid_from_us=body.valid_from,
             expires_at_us=body.expires_at,
+            revoked_at_us=None,
             ttl_seconds=body.ttl,
             allowlist=NetworkList.of(body.ip_allowlist) if body.ip_allowlist else ANYWHERE,
             last_access_us=body.last_access,
+            last_access_ip=None,
+            fault=None,
         )
         if body.revoked_at is not None:
             token = replace(token.revoked(body.revoked_at), updated_at_us=now_us)
