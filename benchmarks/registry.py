@@ -32,8 +32,8 @@ from reductauth.clock import system_clock
 from reductauth.draft import TokenDraft
 from reductauth.edit import TokenEdit
 from reductauth.permissions import Permissions
+from reductauth.plain import PlainToken
 from reductauth.query import DEFAULT_LIMIT, TokenQuery
-from reductauth.record import PlainToken
 from reductauth.registry import TokenRegistry
 from reductauth.web.listing import page_body, protocol_rows
 

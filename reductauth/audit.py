@@ -8,15 +8,17 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 import orjson
 
+from reductauth.plain import PlainToken
 from reductauth.query import DEFAULT_LIMIT
 from reductauth.times import rfc3339, rfc3339_or_none
 from reductauth.token import Token
 
-__all__ = ["AuditAction", "AuditEntry", "AuditQuery", "Detail", "change_of", "detail_text"]
+__all__ = ["AuditAction", "AuditEntry", "AuditQuery", "Detail", "addition_of", "change_of", "detail_text"]
 
 Detail = dict[str, Any]
 """What an entry says beside the rest: JSON."""
@@ -91,13 +93,18 @@ class AuditQuery:
 def change_of(before: Token | None, after: Token | None) -> Detail:
     """Tell what changed, by the names that the API has for it; None where there was, or is, no token."""
     if before is None:
-        return {} if after is None else {"after": _told(after)}
-    old = _told(before)
+        return {} if after is None else addition_of(PlainToken.of(after))
+    old = _told(PlainToken.of(before))
     if after is None:
         return {"before": old}
-    new = _told(after)
+    new = _told(PlainToken.of(after))
     changed = [name for name in old if old[name] != new[name]]
     return {"before": {name: old[name] for name in changed}, "after": {name: new[name] for name in changed}}
+
+
+def addition_of(token: PlainToken) -> Detail:
+    """Tell of a token that there was not before."""
+    return {"after": _told(token)}
 
 
 def detail_text(detail: Detail | None) -> str | None:
@@ -111,22 +118,26 @@ def detail_text(detail: Detail | None) -> str | None:
     return text.decode() if text.isascii() else json.dumps(detail, separators=(",", ":"))
 
 
-def _told(token: Token) -> Detail:
-    permissions = token.permissions
+def _told(token: PlainToken) -> Detail:
     return {
         "description": token.description,
         "role": token.role,
         "permissions": {
-            "full_access": permissions.full_access,
-            "read": permissions.read,
-            "write": permissions.write,
+            "full_access": token.full_access == 1,
+            "read": _list(token.read_patterns),
+            "write": _list(token.write_patterns),
         },
-        "is_provisioned": token.is_provisioned,
-        "active": token.active,
+        "is_provisioned": token.is_provisioned == 1,
+        "active": token.active == 1,
         "created_at": rfc3339(token.created_at_us),
         "valid_from": rfc3339_or_none(token.valid_from_us),
         "expires_at": rfc3339_or_none(token.expires_at_us),
         "revoked_at": rfc3339_or_none(token.revoked_at_us),
         "ttl": token.ttl_seconds,
-        "ip_allowlist": token.allowlist.entries,
+        "ip_allowlist": _list(token.ip_allowlist),
     }
+
+
+@lru_cache(maxsize=4096)
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(orjson.loads(text))

@@ -15,7 +15,8 @@ from reductauth.audit import AuditAction
 from reductauth.authority import check_administrator
 from reductauth.draft import check_bounds, check_lifetime
 from reductauth.errors import InvalidInputError
-from reductauth.record import PlainDigest, PlainRecord, PlainToken, TokenRecord
+from reductauth.plain import PlainToken
+from reductauth.record import PlainDigest, PlainRecord, TokenRecord
 from reductauth.store import Transaction
 
 __all__ = ["Arrival", "Intake", "Refusal", "Taken", "check_arrival"]

@@ -24,7 +24,8 @@ import orjson
 from reductauth.cli.lines import MAX_LINE_BYTES, LineReader
 from reductauth.clock import system_clock
 from reductauth.key import RegistryKey
-from reductauth.record import PlainRecord, PlainToken
+from reductauth.plain import PlainToken
+from reductauth.record import PlainRecord
 from reductauth.transfer import Arrival, Refusal
 
 __all__ = ["Batch", "batches_of", "read_for"]
@@ -46,8 +47,8 @@ class Batch:
     def __reduce__(self) -> tuple[Any, ...]:
         """Go through a pipe as plain tuples: object by object it takes twice the time."""
         arrivals = [
-            (line, tuple(token), last_access_us, digests, detail, *has)
-            for line, (token, last_access_us, digests, detail), *has in self.arrivals
+            (line, tuple(token), last_access_us, digests, *has)
+            for line, (token, last_access_us, digests), *has in self.arrivals
         ]
         return _batch, (self.size_bytes, arrivals, self.refusals, self.short_values)
 

@@ -10,9 +10,10 @@ from typing import Any
 import orjson
 
 from reductauth.actor import Actor
-from reductauth.audit import AuditAction, Detail, change_of
+from reductauth.audit import AuditAction, Detail, addition_of, detail_text
 from reductauth.errors import TokenExistsError
-from reductauth.record import PlainDigest, PlainRecord, PlainToken
+from reductauth.plain import PlainToken
+from reductauth.record import PlainDigest, PlainRecord
 from reductauth.sqlite.change_reads import ChangeReads
 from reductauth.sqlite.counters import UsageCounters
 from reductauth.sqlite.facts import read_fact, write_fact
@@ -92,7 +93,8 @@ class SqliteTransaction(ChangeReads):
     ) -> None:
         """Add a token whose id and values are free, and write it down."""
         values = [(digest, self._key_id, at_us, None) for digest in digests]
-        row = self._row(None, PlainToken.of(token), None, values, self._trail.next_sequence())
+        plain = PlainToken.of(token)
+        row = self._row(None, plain, None, values, self._trail.next_sequence())
         try:
             key = self._connection.execute(_ADD_TOKEN, row).lastrowid
         except sqlite3.IntegrityError as error:
@@ -101,7 +103,7 @@ class SqliteTransaction(ChangeReads):
             raise
         for value in values:
             self._connection.execute(_ADD_DIGEST, (key, *value))
-        self._trail.write(at_us, actor, action, token.token_id, token.name, change_of(None, token))
+        self._trail.write(at_us, actor, action, plain.id, plain.name, addition_of(plain))
         self._seals.vouch(token.token_id)
         self.actions.append(action)
 
@@ -109,12 +111,12 @@ class SqliteTransaction(ChangeReads):
         self, at_us: int, actor: Actor, action: AuditAction, records: Sequence[PlainRecord]
     ) -> None:
         """Add tokens whose names, ids and values are free, and write each of them down."""
-        told = [(one.token.id, one.token.name, one.detail) for one in records]
+        told = [(token.id, token.name, detail_text(addition_of(token))) for token, *_ in records]
         first_sequence = self._trail.write_all(at_us, actor, action, told)
         (first_key,) = self._connection.execute(_NEXT_KEY).fetchone()
         rows: list[tuple[Any, ...]] = []
         values: list[tuple[Any, ...]] = []
-        for number, (token, last_access_us, digests, _) in enumerate(records):
+        for number, (token, last_access_us, digests) in enumerate(records):
             key = first_key + number
             rows.append(self._row(key, token, last_access_us, digests, first_sequence + number))
             values.extend((key, *digest) for digest in digests)

@@ -35,6 +35,7 @@ REDUCTAUTH = [
     "reductauth.draft",
     "reductauth.edit",
     "reductauth.query",
+    "reductauth.plain",
     "reductauth.audit",
     "reductauth.record",
     "reductauth.store",

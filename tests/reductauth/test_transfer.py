@@ -7,9 +7,11 @@ from dataclasses import fields, replace
 
 import pytest
 
+from reductauth.audit import addition_of, detail_text
 from reductauth.cli.line_process import Batch
 from reductauth.networks import NetworkList
 from reductauth.permissions import Permissions, Role
+from reductauth.plain import PlainToken
 from reductauth.record import PlainRecord, SecretDigest, TokenRecord
 from reductauth.token import Token
 from reductauth.transfer import Arrival, Refusal
@@ -58,7 +60,7 @@ def test_every_field_is_in_the_plain_form() -> None:
 
 def test_the_plain_form() -> None:
     """Truths are numbers, lists are JSON, and a search finds words in any case."""
-    token, last_access_us, digests, detail = PlainRecord.of(TokenRecord(FULL, DIGESTS))
+    token, last_access_us, digests = PlainRecord.of(TokenRecord(FULL, DIGESTS))
     assert token._asdict() == {
         "id": "01900000-0000-7000-8000-000000000001",
         "name": "full",
@@ -81,7 +83,11 @@ def test_the_plain_form() -> None:
     }
     assert last_access_us == 7
     assert digests == ((b"\0" * 32, "key", 1, None), (b"\xff" * 32, "key", 2, 3))
-    assert detail == (
+
+
+def test_what_the_audit_says_of_an_addition() -> None:
+    """The names and forms of the API, in ASCII."""
+    assert detail_text(addition_of(PlainToken.of(FULL))) == (
         '{"after":{"description":"hall \\ud83d\\udd12","role":"viewer","permissions":{"full_access":true,'
         '"read":["a","b*"],"write":["$c","*"]},"is_provisioned":true,"active":false,'
         '"created_at":"1970-01-01T00:00:00.000001Z","valid_from":"1970-01-01T00:00:00.000003Z",'
