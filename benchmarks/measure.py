@@ -5,9 +5,8 @@ from __future__ import annotations
 import random
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TypeVar
 
 __all__ = ["Beside", "Round", "Slow", "Variant", "put_beside", "put_rounds_beside", "take_turns"]
@@ -79,63 +78,57 @@ class Beside:
 async def put_beside(
     baseline: str, variants: Mapping[str, Variant], operations: int, rounds: int
 ) -> dict[str, Beside]:
-    """Put variants that do not wait beside a baseline; see `_put_beside`. Times are as in `take_turns`."""
+    """Run the baseline before and after each other variant; take the median of the ratios to both.
 
-    async def taken(variant: Variant) -> tuple[float]:
+    For differences of a few percent, which the drift of a machine within one round would hide. Times are as in
+    `take_turns`.
+    """
+
+    async def microseconds(name: str) -> float:
         started = time.thread_time()
-        await variant()
-        return ((time.thread_time() - started) / operations * 1_000_000,)
+        await variants[name]()
+        found = (time.thread_time() - started) / operations * 1_000_000
+        samples[name].append(found)
+        return found
 
-    turns = {name: partial(taken, variant) for name, variant in variants.items()}
-    return {name: found for name, (found,) in (await _put_beside(baseline, turns, rounds)).items()}
+    samples: dict[str, list[float]] = {name: [] for name in variants}
+    ratios: dict[str, list[float]] = {name: [] for name in variants}
+    for name in variants:
+        await microseconds(name)
+    order = [name for name in variants if name != baseline]
+    for _ in range(rounds):
+        random.shuffle(order)
+        before = await microseconds(baseline)
+        for name in order:
+            found = await microseconds(name)
+            after = await microseconds(baseline)
+            ratios[name].append(2 * found / (before + after))
+            before = after
+    return {name: _beside(ratios[name] or [1.0], samples[name]) for name in variants}
 
 
 async def put_rounds_beside(
     baseline: NameT, variants: Mapping[NameT, Round], rounds: int
 ) -> dict[NameT, tuple[Beside, Beside]]:
-    """Put servers beside one of them; see `_put_beside`. Of each, its CPU and its time."""
-    return {
-        name: (cpu, elapsed)
-        for name, (cpu, elapsed) in (await _put_beside(baseline, variants, rounds)).items()
-    }
+    """Run a round of every server, in random order, again and again; take the median of the ratios within a round.
 
-
-async def _put_beside(
-    baseline: NameT, turns: Mapping[NameT, Callable[[], Awaitable[tuple[float, ...]]]], rounds: int
-) -> dict[NameT, list[Beside]]:
-    """Let the baseline take a turn before and after each other variant; take the median of the ratios to both.
-
-    For differences of a few percent, which the drift of a machine within one round would hide. A turn returns what was
-    measured, one or more times in us.
+    Each server has as many requests as any other: what they leave behind may slow it. Of each its CPU, and its time.
     """
-    samples: dict[NameT, list[tuple[float, ...]]] = {name: [] for name in turns}
-    ratios: dict[NameT, list[tuple[float, ...]]] = {name: [] for name in turns}
-    for turn in turns.values():
-        await turn()
-
-    async def sample(name: NameT) -> tuple[float, ...]:
-        found = await turns[name]()
-        samples[name].append(found)
-        return found
-
-    order = [name for name in turns if name != baseline]
+    samples: dict[NameT, list[tuple[float, float]]] = {name: [] for name in variants}
+    for send in variants.values():
+        await send()
+    order = list(variants)
     for _ in range(rounds):
         random.shuffle(order)
-        before = await sample(baseline)
         for name in order:
-            found = await sample(name)
-            after = await sample(baseline)
-            ratios[name].append(
-                tuple(2 * us / (one + other) for us, one, other in zip(found, before, after, strict=True))
-            )
-            before = after
-    ratios[baseline] = [(1.0,) * len(before)]
-    return {
-        name: [
-            Beside(statistics.median(of_kind), statistics.quantiles(us, n=4)[0])
-            for of_kind, us in zip(
-                zip(*ratios[name], strict=True), zip(*samples[name], strict=True), strict=True
-            )
-        ]
-        for name in turns
-    }
+            samples[name].append(await variants[name]())
+
+    def beside(name: NameT, kind: int) -> Beside:
+        of_kind, of_baseline = ([found[kind] for found in samples[one]] for one in (name, baseline))
+        return _beside([us / own_us for us, own_us in zip(of_kind, of_baseline, strict=True)], of_kind)
+
+    return {name: (beside(name, 0), beside(name, 1)) for name in variants}
+
+
+def _beside(ratios: Sequence[float], samples: Sequence[float]) -> Beside:
+    return Beside(statistics.median(ratios), statistics.quantiles(samples, n=4)[0])

@@ -55,13 +55,13 @@ class _Remembered:
         "proof",
     )
 
-    def __init__(self, proof: int, digest: bytes, found: Found, generation: int) -> None:
+    def __init__(self, proof: int, digest: bytes, found: Found, generation: int, address: str | None) -> None:
         token = found.token
         self.proof = proof
         self.digest = digest
         self.found = found
         self.generation = generation
-        self.identity = Identity(token, found.secret.secret_id)
+        self.identity = Identity(token, found.secret.secret_id, address)
         self.last_access_us = token.last_access_us or 0
         if (
             token.allowlist
@@ -160,7 +160,7 @@ class Authenticator:
         remembered = self._cache.get(place)
         if remembered is None or remembered.generation != generation or remembered.proof != proof:
             self.misses += 1
-            remembered = await self._look_up(value, place, proof, generation)
+            remembered = await self._look_up(value, address, place, proof, generation)
             if remembered is None:
                 return InvalidTokenError()
         else:
@@ -176,7 +176,9 @@ class Authenticator:
             return identity
         return await self._decide(remembered, address, now_us)
 
-    async def _look_up(self, value: str, place: int, proof: int, generation: int) -> _Remembered | None:
+    async def _look_up(
+        self, value: str, address: str | None, place: int, proof: int, generation: int
+    ) -> _Remembered | None:
         cache = self._cache
         previous = cache.get(place)
         digest = self._digest(value)
@@ -184,7 +186,7 @@ class Authenticator:
         if found is None:
             cache.pop(place, None)
             return None
-        remembered = _Remembered(proof, digest, found, generation)
+        remembered = _Remembered(proof, digest, found, generation, address)
         if previous is not None and previous.proof == proof:  # it may not be flushed yet
             remembered.last_access_us = max(remembered.last_access_us, previous.last_access_us)
         if generation % 2 == 0:

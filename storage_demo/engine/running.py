@@ -53,6 +53,36 @@ class _Waiting:
         return not query.read_count and now_seconds - query.read_at_seconds >= self.ttl_seconds
 
 
+class _Owned:
+    """The queries of one owner, in the order of their last reads, and what they weigh together."""
+
+    def __init__(self) -> None:
+        self._queries: dict[int, _Waiting] = {}
+        self._weight_bytes = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._queries)
+
+    def put(self, query_id: int, waiting: _Waiting) -> None:
+        """Put it last; those that were not read for longest go if all weigh too much."""
+        self._queries[query_id] = waiting
+        self._weight_bytes += waiting.weight_bytes
+        while self._weight_bytes > MAX_WEIGHT_BYTES and len(self._queries) > 1:
+            self.take(next(iter(self._queries)))
+
+    def take(self, query_id: int) -> _Waiting | None:
+        """Take it out, if it is there."""
+        waiting = self._queries.pop(query_id, None)
+        if waiting is not None:
+            self._weight_bytes -= waiting.weight_bytes
+        return waiting
+
+    def sweep(self, now_seconds: float) -> None:
+        """Take out those that are over."""
+        for query_id in [number for number, one in self._queries.items() if one.is_over(now_seconds)]:
+            self.take(query_id)
+
+
 class RunningQueries:
     """Begins queries and reads them, each for its owner only: a text that means nothing here."""
 
@@ -68,8 +98,7 @@ class RunningQueries:
         self._lookups = lookups
         self._clock = clock
         self._ids = itertools.count(1)
-        # Of each owner in the order of their last reads.
-        self._waiting: dict[str, dict[int, _Waiting]] = {}
+        self._owned: dict[str, _Owned] = {}
         self._swept_at_seconds = clock()
 
     def claim_id(self) -> int:
@@ -93,10 +122,8 @@ class RunningQueries:
         query.read_at_seconds = now_seconds = self._clock()
         self._sweep(now_seconds)
         query_id = self.claim_id()
-        waiting = self._waiting.setdefault(owner, {})
         weight_bytes = max(weight_bytes + query.scan.weight_bytes, _LEAST_WEIGHT_BYTES)
-        waiting[query_id] = _Waiting(query, ttl_seconds, weight_bytes)
-        _drop_oldest(waiting)
+        self._owned.setdefault(owner, _Owned()).put(query_id, _Waiting(query, ttl_seconds, weight_bytes))
         return query_id
 
     async def find(self, query_id: int, bucket: str, entry: str | None, *, owner: str) -> Query:
@@ -179,30 +206,20 @@ class RunningQueries:
         return reader
 
     def _refreshed(self, query_id: int, owner: str) -> Query | None:
-        of_owner = self._waiting.get(owner, {})
-        waiting = of_owner.pop(query_id, None)
+        owned = self._owned.get(owner)
+        waiting = None if owned is None else owned.take(query_id)
         now_seconds = self._clock()
-        if waiting is None or waiting.is_over(now_seconds):
+        if owned is None or waiting is None or waiting.is_over(now_seconds):
             return None
         waiting.query.read_at_seconds = now_seconds
-        of_owner[query_id] = waiting
+        owned.put(query_id, waiting)
         return waiting.query
 
     def _sweep(self, now_seconds: float) -> None:
         if now_seconds - self._swept_at_seconds < _SWEEP_SECONDS:
             return
         self._swept_at_seconds = now_seconds
-        for owner, of_owner in list(self._waiting.items()):
-            over = [query_id for query_id, waiting in of_owner.items() if waiting.is_over(now_seconds)]
-            for query_id in over:
-                del of_owner[query_id]
-            if not of_owner:
-                del self._waiting[owner]
-
-
-def _drop_oldest(of_owner: dict[int, _Waiting]) -> None:
-    weight_bytes = sum(waiting.weight_bytes for waiting in of_owner.values())
-    for query_id in list(of_owner)[:-1]:
-        if weight_bytes <= MAX_WEIGHT_BYTES:
-            return
-        weight_bytes -= of_owner.pop(query_id).weight_bytes
+        for owner, owned in list(self._owned.items()):
+            owned.sweep(now_seconds)
+            if not owned:
+                del self._owned[owner]

@@ -127,7 +127,7 @@ def queries_are_for_everybody() -> None:
     async def find_any(
         self: RunningQueries, query_id: int, bucket: str, entry: str | None, owner: str
     ) -> Any:
-        owners = [name for name, of_owner in self._waiting.items() if query_id in of_owner]
+        owners = [name for name, owned in self._owned.items() if query_id in owned._queries]
         return await find(self, query_id, bucket, entry, owner=owners[0] if owners else owner)
 
     _put(RunningQueries, "find", find_any)

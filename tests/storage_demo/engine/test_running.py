@@ -123,8 +123,8 @@ async def test_what_is_over_is_forgotten(queries: RunningQueries, clock: Clock) 
         await begin(queries, owner=f"owner-{number}", ttl_seconds=10)
     clock.now_seconds += 10
     last = await begin(queries, owner="last")
-    assert list(queries._waiting) == ["last"]
-    assert list(queries._waiting["last"]) == [last]
+    assert list(queries._owned) == ["last"]
+    assert list(queries._owned["last"]._queries) == [last]
 
 
 async def test_owners(queries: RunningQueries) -> None:
@@ -168,9 +168,10 @@ async def test_how_many_light_ones(queries: RunningQueries) -> None:
     """Even the lightest weighs something: an owner cannot have any number of them."""
     most = MAX_WEIGHT_BYTES // LEAST_WEIGHT_BYTES
     ids = [await begin(queries) for _ in range(20)]
-    waiting = queries._waiting["me"]
-    template = waiting[ids[0]]
-    waiting.update(dict.fromkeys(range(1_000, 1_000 + most - 20), template))
+    owned = queries._owned["me"]
+    waiting = owned._queries
+    for number in range(1_000, 1_000 + most - 20):
+        owned.put(number, waiting[ids[0]])
     assert len(waiting) == most
     last = await begin(queries)
     assert len(waiting) == most
@@ -191,7 +192,7 @@ async def test_a_bucket_of_many_entries(stored: Engine, queries: RunningQueries)
     of_all = [await begin(queries) for _ in range(most + 1)]
     assert [await is_there(queries, query_id) for query_id in of_all] == [False, *[True] * most]
     of_one = [await begin(queries, Selection(entry="e"), owner="you") for _ in range(100)]
-    assert len(queries._waiting["you"]) == len(of_one)
+    assert len(queries._owned["you"]._queries) == len(of_one)
 
 
 async def test_reads_take_turns(queries: RunningQueries) -> None:
