@@ -34,6 +34,7 @@ _SECOND_US = 1_000_000
 _SALT_BYTES = 32
 _SCHEME = "Bearer "
 _MISTYPED = Shape.MISTYPED
+_REFUSED = InvalidTokenError()  # one for all: it is returned, and never raised
 
 
 class _Remembered:
@@ -143,7 +144,7 @@ class Authenticator:
         if len(lines) != 1 or not lines[0].startswith(_SCHEME):
             return None
         value = lines[0][len(_SCHEME) :].lstrip(" ")  # RFC 9110 §11.4: one space or more
-        return InvalidTokenError() if shape_of(value) is _MISTYPED else None
+        return _REFUSED if shape_of(value) is _MISTYPED else None
 
     async def authenticate(
         self, value: str, address: str | None, now_us: int
