@@ -30,7 +30,7 @@ from reductauth.transfer import Arrival, Refusal
 
 __all__ = ["Batch", "batches_of", "read_for"]
 
-_BATCH_LINES = 12_000
+_BATCH_LINES = 8_000
 _BATCH_BYTES = 4 * MAX_LINE_BYTES
 
 
