@@ -8,9 +8,10 @@ from reductauth.cli.books import audit
 from reductauth.cli.changing import create_token, delete_token, edit_token, revoke_token, rotate_token
 from reductauth.cli.copies import backup_registry, restore_registry, verify
 from reductauth.cli.digest import digest
+from reductauth.cli.exports import export_tokens
+from reductauth.cli.imports import import_tokens
 from reductauth.cli.looking import check_token, list_tokens, show_token, show_usage
 from reductauth.cli.routes import routes
-from reductauth.cli.transfer import export_tokens, import_tokens
 
 __all__ = ["main"]
 

@@ -21,7 +21,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from reductauth.cli import line_process, transfer
+from reductauth.cli import imports, line_process
 from reductauth.key import RegistryKey
 from reductauth.provisioning import KeyedDigest
 from reductauth.sqlite import SqliteStore
@@ -553,7 +553,7 @@ def test_others_come_in_between(registry: Path, monkeypatch: pytest.MonkeyPatch)
         return taken
 
     monkeypatch.setattr(SqliteStore, "change", timed)
-    monkeypatch.setattr(transfer, "_HOLD_SECONDS", 0)
+    monkeypatch.setattr(imports, "_HOLD_SECONDS", 0)
     run(registry, "import", written(registry, *many(1_000)))
     ends, begins = times[1::2], times[2::2]
     assert len(begins) > 2
