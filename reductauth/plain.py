@@ -69,4 +69,4 @@ class PlainToken(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def _json(texts: tuple[str, ...]) -> str:
-    return orjson.dumps([str(text) for text in texts]).decode()
+    return orjson.dumps(texts).decode()

@@ -10,12 +10,15 @@ from reductauth.store import UsageDelta
 
 __all__ = ["UsageCounters"]
 
-_ADD_USAGE = """
-INSERT INTO usage (token_key, period, read, write, admin, denied)
-SELECT key, ?, ?, ?, ?, ? FROM tokens WHERE id = ?
-ON CONFLICT (token_key, period) DO UPDATE SET
+_OR_SUM_UP = """ON CONFLICT (token_key, period) DO UPDATE SET
     read = read + excluded.read, write = write + excluded.write,
     admin = admin + excluded.admin, denied = denied + excluded.denied
+"""
+
+_ADD_USAGE = f"""
+INSERT INTO usage (token_key, period, read, write, admin, denied)
+SELECT key, ?, ?, ?, ?, ? FROM tokens WHERE id = ?
+{_OR_SUM_UP}
 """
 
 _ADD_USES = """
@@ -31,11 +34,9 @@ UPDATE tokens SET last_access_us = ?1, last_access_ip = ?2
 WHERE id = ?3 AND (last_access_us IS NULL OR last_access_us < ?1)
 """
 
-_FOLDED = """
+_FOLDED = f"""
 INSERT INTO usage (token_key, period, read, write, admin, denied) VALUES (?, ?, ?, ?, ?, ?)
-ON CONFLICT (token_key, period) DO UPDATE SET
-    read = read + excluded.read, write = write + excluded.write,
-    admin = admin + excluded.admin, denied = denied + excluded.denied
+{_OR_SUM_UP}
 """
 
 

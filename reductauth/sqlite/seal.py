@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from reductauth.key import RegistryKey
+from reductauth.record import PlainDigest
 
 __all__ = [
     "ALTERED",
@@ -55,12 +56,12 @@ _MAX_TOLD = 1_024
 _logger = logging.getLogger("reductauth.store")
 
 
-def values_text(values: Iterable[tuple[bytes, str, int | None]]) -> str | None:
-    """Give the last of `SEALED_COLUMNS` for a token with these values: digest, id of its key, end; oldest first."""
+def values_text(digests: Iterable[PlainDigest]) -> str | None:
+    """Give the last of `SEALED_COLUMNS` for a token with these values, oldest first."""
     return (
         ",".join(
             f"{digest.hex().upper()} {key_id.encode().hex().upper()} {'' if end_us is None else end_us}"
-            for digest, key_id, end_us in values
+            for digest, key_id, _, end_us in digests
         )
         or None
     )

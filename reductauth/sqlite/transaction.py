@@ -133,8 +133,7 @@ class SqliteTransaction(ChangeReads):
         sequence: int,
     ) -> tuple[Any, ...]:
         """Make a new token's row. It is sealed before it is there: so it is written once."""
-        ends = values_text([(digest, key_id, ends_at_us) for digest, key_id, _, ends_at_us in digests])
-        seal = self._sealer.seal((*_OWN(token), sequence, ends))
+        seal = self._sealer.seal((*_OWN(token), sequence, values_text(digests)))
         return *token, key, last_access_us, sequence, seal
 
     def replace(self, token: Token) -> None:
