@@ -56,7 +56,8 @@ _CREATION, _EDIT, _ROTATION, _REVOCATION = "creation", "edit", "rotation", "revo
 _TOGETHER = f"creation, {_IN_FLIGHT} in flight, each"
 _KNOWN, _UNKNOWN = "good value, not remembered", "unknown value"
 _FIRST_PAGE, _DEEP_PAGE = f"first page of {DEFAULT_LIMIT}", f"last page of {DEFAULT_LIMIT}"
-_FIRST, _STEADY = f"{_IN_USE:,} tokens in use, after a creation", f"{_IN_USE:,} tokens in use"
+_STEADY = f"{_IN_USE:,} tokens in use"
+_AFTER_CREATION, _AFTER_EDIT = f"{_STEADY}, after a creation", f"{_STEADY}, after an edit of another"
 
 Key = tuple[str, int]
 """What is done, with how many tokens."""
@@ -142,6 +143,10 @@ class _Changes:
         await self._registry.create(self._actor, name, _DRAFT)
         self._made.append(name)
 
+    async def edit_administrator(self) -> None:
+        edit = TokenEdit(description=f"edit {next(self._numbers)}")
+        await self._registry.edit(self._actor, self._actor.name, edit)
+
     def _some(self) -> list[str]:
         return [f"token-{number}" for number in random.choices(self._kept, k=self._changes)]
 
@@ -201,6 +206,9 @@ class _InUse:
     async def create(self) -> None:
         await self._changes.create_one()
 
+    async def edit(self) -> None:
+        await self._changes.edit_administrator()
+
     async def decide(self) -> None:
         authenticator, clock = self._authenticator, system_clock()
         for value in self._values:
@@ -236,10 +244,16 @@ async def run(counts: Sequence[int], rounds: int, changes_in_turn: int = _CHANGE
     _add_changes(report, times, counts)
     _add_growth(report, times, counts)
     if steady:
-        first = steady[_FIRST]
-        report.rows.append(
-            Row(f"{_FIRST}, over without", first / steady[_STEADY], first, goal=1.3, size=_IN_USE_TOKENS)
-        )
+        report.rows += [
+            Row(
+                f"{name}, over without",
+                steady[name] / steady[_STEADY],
+                steady[name],
+                goal=1.3,
+                size=_IN_USE_TOKENS,
+            )
+            for name in (_AFTER_CREATION, _AFTER_EDIT)
+        ]
     return report
 
 
@@ -290,8 +304,9 @@ async def _in_use_times(
     if _IN_USE_TOKENS not in populations:
         return {}
     one = _InUse(populations[_IN_USE_TOKENS], changes[_IN_USE_TOKENS])
-    variants: dict[str, Callable[[], Awaitable[None]]] = {_STEADY: one.decide, _FIRST: one.decide}
-    return await take_turns(variants, _IN_USE, rounds, before={_FIRST: one.create})
+    before: dict[str, Callable[[], Awaitable[None]]] = {_AFTER_CREATION: one.create, _AFTER_EDIT: one.edit}
+    variants = dict.fromkeys((_STEADY, *before), one.decide)
+    return await take_turns(variants, _IN_USE, rounds, before=before)
 
 
 def _add_changes(report: Report, times: Times, counts: Sequence[int]) -> None:

@@ -107,10 +107,8 @@ def addition_of(token: PlainToken) -> Detail:
     return {"after": _told(token)}
 
 
-def detail_text(detail: Detail | None) -> str | None:
+def detail_text(detail: Detail) -> str:
     """Write a detail down: ASCII, so that no line end of any script can be in it."""
-    if detail is None:
-        return None
     try:
         text = orjson.dumps(detail)
     except TypeError:  # half a character, as an environment may hold

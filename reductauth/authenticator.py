@@ -1,8 +1,8 @@
 """A presented value -> the token it belongs to, or a refusal.
 
-Rules of this file: what is remembered carries the generation that was noted *before* it was looked up, and is
-dropped when the generation has moved; unknown values are never remembered, so nobody can push out what is in
-use; a refusal is returned, not raised.
+Rules of this file: what is remembered carries the generation that was noted *before* it was looked up; when the
+generation has moved, nothing is let in from memory before what changed is known; unknown values are never remembered,
+so nobody can push out what is in use; a refusal is returned, not raised.
 
 A value is not kept, and its digest is made once, when it is looked up. What is remembered is known again by two
 64-bit hashes of the header that presented it, its place and its proof: Python's SipHash, under a key that is random in
@@ -13,15 +13,15 @@ to guess 128 bits, with a request for each guess. A digest costs several times a
 from __future__ import annotations
 
 import secrets
-from collections import OrderedDict
 from collections.abc import Sequence
 
 from reductauth.actor import Identity
 from reductauth.admission import Attempt, failed_check
 from reductauth.errors import AuthenticationError, InvalidTokenError
 from reductauth.key import RegistryKey
+from reductauth.memory import Memory, Remembered
 from reductauth.networks import plain_address
-from reductauth.store import Found, TokenStore
+from reductauth.store import TokenStore
 from reductauth.value import MAX_VALUE_LENGTH, Shape, shape_of
 
 __all__ = ["DEFAULT_CACHE_SIZE", "Authenticator"]
@@ -29,69 +29,10 @@ __all__ = ["DEFAULT_CACHE_SIZE", "Authenticator"]
 DEFAULT_CACHE_SIZE = 65_536
 """Values remembered at most; about 1 KB each."""
 
-_NEVER_US = 2**63
-_SECOND_US = 1_000_000
 _SALT_BYTES = 32
 _SCHEME = "Bearer "
 _MISTYPED = Shape.MISTYPED
 _REFUSED = InvalidTokenError()  # one for all: it is returned, and never raised
-
-
-class _Remembered:
-    """A lookup that was made, and for whom and how long nothing else has to be looked at.
-
-    From `good_from_us` up to `good_until_us` the value is good from the address of `identity`, who came last, and from
-    any other unless the token has an allowlist. Of a token that has an allowlist or a ttl, or is good for nobody, that
-    is not known before somebody was let in: the window is empty.
-    """
-
-    __slots__ = (
-        "digest",
-        "found",
-        "generation",
-        "good_from_us",
-        "good_until_us",
-        "identity",
-        "last_access_us",
-        "proof",
-    )
-
-    def __init__(self, proof: int, digest: bytes, found: Found, generation: int, address: str | None) -> None:
-        token = found.token
-        self.proof = proof
-        self.digest = digest
-        self.found = found
-        self.generation = generation
-        self.identity = Identity(token, found.secret.secret_id, address)
-        self.last_access_us = token.last_access_us or 0
-        if (
-            token.allowlist
-            or token.ttl_seconds is not None
-            or not token.active
-            or token.revoked_at_us is not None
-            or token.fault is not None
-        ):
-            self.good_from_us = self.good_until_us = 0
-        else:
-            self._open(found)
-
-    def _open(self, found: Found) -> None:
-        ends_at_us, secret_ends_at_us = found.token.expires_at_us, found.secret.expires_at_us
-        self.good_from_us = found.token.valid_from_us or 0
-        self.good_until_us = min(
-            _NEVER_US if ends_at_us is None else ends_at_us,
-            _NEVER_US if secret_ends_at_us is None else secret_ends_at_us,
-        )
-
-    def let_in(self, found: Found, address: str | None, now_us: int) -> Identity:
-        """Take note that `found` passes every check at `now_us`, from this address."""
-        ttl_seconds = found.token.ttl_seconds
-        self._open(found)
-        if ttl_seconds is not None:  # idle when the whole seconds without use are more than that
-            self.good_until_us = min(self.good_until_us, now_us + (ttl_seconds + 1) * _SECOND_US)
-        self.last_access_us = now_us
-        self.identity = Identity(found.token, found.secret.secret_id, address)
-        return self.identity
 
 
 class Authenticator:
@@ -101,9 +42,7 @@ class Authenticator:
         self._store = store
         self._generation = store.generation
         self._digest = key.digest
-        self._cache_size = cache_size
-        # The oldest one makes room. In a plain dict it would be ever harder to find: behind those that were removed.
-        self._cache: OrderedDict[int, _Remembered] = OrderedDict()
+        self._memory = Memory(cache_size, store.generation() // 2 * 2)
         self._salt = secrets.token_hex(_SALT_BYTES)
         self.hits = 0
         """Values that were remembered, and still true."""
@@ -113,7 +52,7 @@ class Authenticator:
     @property
     def cached_values(self) -> int:
         """How many values are remembered."""
-        return len(self._cache)
+        return len(self._memory.entries)
 
     def recall(self, lines: Sequence[str], peer: str | None, now_us: int) -> Identity | None:
         """Return the caller if a request's `Authorization` `lines` are one that was good before and is at `now_us`.
@@ -124,11 +63,13 @@ class Authenticator:
         if len(lines) != 1:
             return None
         (line,) = lines
-        remembered = self._cache.get(hash(line))
+        memory = self._memory
+        remembered = memory.entries.get(hash(line))
         if (
             remembered is None
             or remembered.proof != hash(self._salt + line)
-            or remembered.generation != self._generation()
+            or memory.as_of != self._generation()
+            or remembered.generation < memory.trusted_from
             or not remembered.good_from_us <= now_us < remembered.good_until_us
         ):
             return None
@@ -155,13 +96,22 @@ class Authenticator:
         """
         if len(value) > MAX_VALUE_LENGTH or shape_of(value) is _MISTYPED:
             return InvalidTokenError()
+        memory = self._memory
         generation = self._generation()
+        if memory.as_of != generation and generation % 2 == 0:
+            memory.catch_up(generation, await self._store.changed_between(memory.as_of, generation))
         header = _SCHEME + value  # in whichever way it came: what is remembered of a value is one thing
         place, proof = hash(header), hash(self._salt + header)
-        remembered = self._cache.get(place)
-        if remembered is None or remembered.generation != generation or remembered.proof != proof:
+        remembered = memory.entries.get(place)
+        if (
+            remembered is None
+            or remembered.proof != proof
+            or memory.as_of != generation
+            or remembered.generation < memory.trusted_from
+            or now_us >= remembered.ends_at_us
+        ):
             self.misses += 1
-            remembered = await self._look_up(value, address, place, proof, generation)
+            remembered = await self._look_up(value, address, now_us, place, proof, generation)
             if remembered is None:
                 return InvalidTokenError()
         else:
@@ -178,26 +128,24 @@ class Authenticator:
         return await self._decide(remembered, address, now_us)
 
     async def _look_up(
-        self, value: str, address: str | None, place: int, proof: int, generation: int
-    ) -> _Remembered | None:
-        cache = self._cache
-        previous = cache.get(place)
+        self, value: str, address: str | None, now_us: int, place: int, proof: int, generation: int
+    ) -> Remembered | None:
+        memory = self._memory
+        previous = memory.entries.get(place)
         digest = self._digest(value)
         found = await self._store.find(digest)
         if found is None:
-            cache.pop(place, None)
+            memory.drop(place)
             return None
-        remembered = _Remembered(proof, digest, found, generation, address)
+        remembered = Remembered(proof, digest, found, generation, address, now_us)
         if previous is not None and previous.proof == proof:  # it may not be flushed yet
             remembered.last_access_us = max(remembered.last_access_us, previous.last_access_us)
-        if generation % 2 == 0:
-            if len(cache) >= self._cache_size and place not in cache:
-                cache.popitem(last=False)
-            cache[place] = remembered
+        if memory.as_of == generation:  # and it was even: no change is under way, and none came in between
+            memory.keep(place, remembered)
         return remembered
 
     async def _decide(
-        self, remembered: _Remembered, address: str | None, now_us: int
+        self, remembered: Remembered, address: str | None, now_us: int
     ) -> Identity | AuthenticationError:
         found = remembered.found
         token = found.token

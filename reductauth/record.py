@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
+from reductauth.audit import addition_of, detail_text
 from reductauth.plain import PlainToken
 from reductauth.token import Token
 
@@ -38,18 +39,20 @@ PlainDigest = tuple[bytes, str, int, int | None]
 
 
 class PlainRecord(NamedTuple):
-    """A token that is to be added, with its values, oldest first."""
+    """A token that is to be added, with its values, oldest first, and what the books say of its addition."""
 
     token: PlainToken
     last_access_us: int | None
     digests: tuple[PlainDigest, ...]
+    detail: str
 
     @classmethod
     def of(cls, record: TokenRecord) -> Self:
         """Take it apart."""
-        token = record.token
+        token = PlainToken.of(record.token)
         return cls(
-            PlainToken.of(token),
-            token.last_access_us,
+            token,
+            record.token.last_access_us,
             tuple((one.digest, one.key_id, one.created_at_us, one.expires_at_us) for one in record.digests),
+            detail_text(addition_of(token)),
         )

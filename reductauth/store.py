@@ -285,6 +285,13 @@ class TokenStore(Protocol):
         """
         ...
 
+    async def changed_between(self, earlier: int, later: int) -> frozenset[str] | None:
+        """The ids of the tokens that something changed about after one generation, up to a later one, both even.
+
+        There may be more of them than that. None: perhaps all. Raises `StoreUnavailableError`.
+        """
+        ...
+
     async def find(self, digest: bytes) -> Found | None:
         """The token with this value, as it is on disk now, bucket intents applied.
 

@@ -15,6 +15,7 @@ from reductauth.audit import AuditAction
 from reductauth.authority import check_administrator
 from reductauth.draft import check_bounds, check_lifetime
 from reductauth.errors import InvalidInputError
+from reductauth.plain import PlainToken
 from reductauth.record import PlainDigest, PlainRecord, TokenRecord
 from reductauth.store import Transaction
 
@@ -181,16 +182,18 @@ class Intake:
 
 def _differing(arrival: Arrival, present: TokenRecord, now_us: int) -> str | None:
     """Say in what a token that is here is not as it is wanted, or None. Its use counts for nothing."""
-    wanted, here = arrival.record, PlainRecord.of(present)
+    wanted, here = arrival.record, PlainToken.of(present.token)
     compared = dict(_COMPARED)
     if arrival.has_id:
         compared["id"] = "id"
     if arrival.has_creation:
         compared["created_at_us"] = "created_at"
     differing = [
-        field for name, field in compared.items() if getattr(wanted.token, name) != getattr(here.token, name)
+        field for name, field in compared.items() if getattr(wanted.token, name) != getattr(here, name)
     ]
-    if _live(wanted.digests, now_us) != _live(here.digests, now_us):
+    if _live(wanted.digests, now_us) != {
+        (own.digest, own.expires_at_us) for own in present.digests if own.is_live(now_us)
+    }:
         differing.append("secrets")
     return f"it differs in {', '.join(dict.fromkeys(differing))}" if differing else None
 

@@ -88,6 +88,12 @@ CREATE TABLE audit (
 CREATE INDEX audit_of_token ON audit (token_id) WHERE token_id IS NOT NULL;
 CREATE INDEX audit_times ON audit (at_us);
 
+CREATE TABLE generations ( -- the last ones; see reductauth.sqlite.generation_log
+    generation INTEGER PRIMARY KEY,
+    previous INTEGER NOT NULL, -- the one before it
+    token_ids TEXT -- of the tokens that it was about, JSON; NULL: any
+) STRICT;
+
 CREATE TABLE bucket_intents (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     kind TEXT NOT NULL CHECK (kind IN ('rename', 'remove')),

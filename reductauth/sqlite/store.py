@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from reductauth.errors import ConfigurationError, StoreUnavailableError
 from reductauth.key import RegistryKey
-from reductauth.sqlite import reader, schema
+from reductauth.sqlite import generation_log, reader, schema
 from reductauth.sqlite.files import FolderLock, RegistryFolder
 from reductauth.sqlite.generation import Generation
 from reductauth.sqlite.keys import RegistryKeys
@@ -148,6 +148,14 @@ class SqliteStore:
             return found
         return replace(found, token=found.token.without_buckets(self._suspended))
 
+    async def changed_between(self, earlier: int, later: int) -> frozenset[str] | None:
+        """See `TokenStore.changed_between`. As `find` does."""
+        try:
+            return generation_log.changed_between(self._lookups, earlier, later)
+        except (sqlite3.Error, ValueError) as error:
+            self._failed_lookups += 1
+            raise StoreUnavailableError from error
+
     def _note_suspended(self) -> None:
         generation = self._generation.read()
         if generation != self._suspended_generation or generation % 2:
@@ -219,7 +227,7 @@ class SqliteStore:
 
 
 def _invalidate(transaction: SqliteTransaction) -> None:
-    transaction.invalidates = True
+    transaction.changed = None
 
 
 def _connect(path: Path) -> sqlite3.Connection:

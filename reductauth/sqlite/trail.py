@@ -135,7 +135,8 @@ class Trail:
         detail: Detail | None,
     ) -> int:
         """Write one entry; return its number."""
-        return self.write_all(at_us, actor, action, [(token_id, token_name, detail_text(detail))])
+        text = None if detail is None else detail_text(detail)
+        return self.write_all(at_us, actor, action, [(token_id, token_name, text)])
 
     def write_all(
         self,

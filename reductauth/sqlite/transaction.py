@@ -1,4 +1,4 @@
-"""What a change may do to the registry. It knows by itself whether what readers keep must be dropped."""
+"""What a change may do to the registry. It knows by itself what readers may not trust any more."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from reductauth.actor import Actor
-from reductauth.audit import AuditAction, Detail, addition_of, detail_text
+from reductauth.audit import AuditAction, Detail, addition_of
 from reductauth.errors import TokenExistsError
 from reductauth.plain import PlainToken
 from reductauth.record import PlainDigest, PlainRecord
@@ -61,8 +61,8 @@ class SqliteTransaction(ChangeReads):
         self._changes_before = connection.total_changes
         self._key_id = keys.key_id
         self._seals = TokenSeals(connection, keys.sealer)
-        self.invalidates = False
-        """Whether something about an existing token changed. Creations and usage do not count."""
+        self.changed: set[str] | None = set()
+        """The ids of tokens about which something changed; None: perhaps all. Creations and usage do not count."""
         self.actions: list[str] = []
         """What was done to tokens."""
 
@@ -73,6 +73,10 @@ class SqliteTransaction(ChangeReads):
     def _execute(self, where: str, parameters: tuple[Any, ...]) -> sqlite3.Cursor:
         self.seal()
         return super()._execute(where, parameters)
+
+    def _note(self, token_id: str) -> None:
+        if self.changed is not None:
+            self.changed.add(token_id)
 
     @property
     def _has_written(self) -> bool:
@@ -111,12 +115,12 @@ class SqliteTransaction(ChangeReads):
         self, at_us: int, actor: Actor, action: AuditAction, records: Sequence[PlainRecord]
     ) -> None:
         """Add tokens whose names, ids and values are free, and write each of them down."""
-        told = [(token.id, token.name, detail_text(addition_of(token))) for token, *_ in records]
+        told = [(token.id, token.name, detail) for token, *_, detail in records]
         first_sequence = self._trail.write_all(at_us, actor, action, told)
         (first_key,) = self._connection.execute(_NEXT_KEY).fetchone()
         rows: list[tuple[Any, ...]] = []
         values: list[tuple[Any, ...]] = []
-        for number, (token, last_access_us, digests) in enumerate(records):
+        for number, (token, last_access_us, digests, _) in enumerate(records):
             key = first_key + number
             rows.append(self._row(key, token, last_access_us, digests, first_sequence + number))
             values.extend((key, *digest) for digest in digests)
@@ -142,13 +146,13 @@ class SqliteTransaction(ChangeReads):
             self._seals.vouch(token.token_id)
         self._seals.touch(token.token_id)
         self._connection.execute(_REPLACE_TOKEN, PlainToken.of(token)._asdict())
-        self.invalidates = True
+        self._note(token.token_id)
 
     def remove(self, token_id: str) -> None:
         """Forget a token, its values and its counters."""
         self._connection.execute("DELETE FROM tokens WHERE id = ?", (token_id,))
         self._seals.forget(token_id)
-        self.invalidates = True
+        self._note(token_id)
 
     def add_secret(self, token_id: str, digest: bytes, created_at_us: int) -> None:
         """Give a token one more value, by its digest."""
@@ -168,13 +172,13 @@ class SqliteTransaction(ChangeReads):
         self._connection.execute(
             f"UPDATE secrets SET expires_at_us = ? WHERE {of_token}", (expires_at_us, token_id)
         )
-        self.invalidates = True
+        self._note(token_id)
 
     def remove_secrets(self, token_id: str) -> None:
         """End all values of a token."""
         self._seals.touch(token_id)
         self._connection.execute(f"DELETE FROM secrets WHERE token_key = {KEY_OF_ID}", (token_id,))
-        self.invalidates = True
+        self._note(token_id)
 
     def audit(
         self,
@@ -232,19 +236,19 @@ class SqliteTransaction(ChangeReads):
                 f"DELETE FROM secrets WHERE expires_at_us <= ? AND token_key = {KEY_OF_ID}",
                 (now_us, token.token_id),
             )
-            self.invalidates = True
+            self._note(token.token_id)
         return tokens
 
     def add_bucket_intent(
         self, kind: IntentKind, bucket: str, new_bucket: str | None, at_us: int
     ) -> BucketIntent:
         """State an intent."""
-        self.invalidates = True
+        self.changed = None
         return self._intents().add(kind, bucket, new_bucket, at_us)
 
     def remove_bucket_intent(self, intent_id: int) -> bool:
         """Settle an intent; False if somebody else did."""
-        self.invalidates = True
+        self.changed = None
         return self._intents().remove(intent_id)
 
     def _intents(self) -> BucketIntents:

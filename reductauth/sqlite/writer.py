@@ -24,6 +24,7 @@ from reductauth.errors import StoreUnavailableError
 from reductauth.sqlite import schema
 from reductauth.sqlite.files import FolderLock, RegistryFolder
 from reductauth.sqlite.generation import Generation
+from reductauth.sqlite.generation_log import advance, skip
 from reductauth.sqlite.keys import RegistryKeys
 from reductauth.sqlite.known import Known
 from reductauth.sqlite.live_files import LiveFiles
@@ -35,7 +36,6 @@ T = TypeVar("T")
 
 _MAX_BATCH = 128
 _ONE_CREATION = [AuditAction.CREATE]
-_NEXT_GENERATION = "UPDATE meta SET value = max(value + 2, ?) WHERE name = 'generation' RETURNING value"
 _logger = logging.getLogger("reductauth.store")
 
 
@@ -48,6 +48,8 @@ class _Change:
     result: Any = None
     refusal: BaseException | None = None
     actions: list[str] = field(default_factory=list)
+    changed: set[str] | None = field(default_factory=set)
+    """See `SqliteTransaction.changed`."""
 
     def tell(self) -> None:
         if self.future.done():  # the caller was cancelled; its change is not undone
@@ -166,19 +168,21 @@ class Writer:
             if self._known.is_outdated():
                 self._look_again()
             if len(batch) == 1:  # what it is refused is all that there is to undo
-                invalidates = [self._attempt(*batch)]
+                self._attempt(*batch)
             else:
-                # A list, not a generator: every change must run.
-                invalidates = [self._attempt_in_savepoint(change) for change in batch]
+                for change in batch:
+                    self._attempt_in_savepoint(change)
             self._known.trail.settle()
             self._check_in_place()
             if all(change.refusal is not None for change in batch):
                 self._connection.execute("ROLLBACK")
                 self._known.forget()
-            elif any(invalidates):
-                self._commit_and_publish()
             else:
-                self._commit_unpublished()
+                changed = _changed(batch)
+                if changed == set():
+                    self._commit_unpublished()
+                else:
+                    self._commit_and_publish(changed)
         except BaseException:
             self._known.forget()
             self._roll_back()
@@ -194,19 +198,18 @@ class Writer:
         forget_waiting(self._connection)
         self._known.update()
 
-    def _attempt_in_savepoint(self, change: _Change) -> bool:
+    def _attempt_in_savepoint(self, change: _Change) -> None:
         """Attempt a change so that a refusal undoes no other."""
         self._connection.execute("SAVEPOINT change")
         end = self._known.trail.end
-        invalidates = self._attempt(change)
+        self._attempt(change)
         if change.refusal is not None:
             self._connection.execute("ROLLBACK TO change")
             self._known.trail.end = end
         self._connection.execute("RELEASE change")
-        return invalidates
 
-    def _attempt(self, change: _Change) -> bool:
-        """Run one change; return whether it ends what readers keep."""
+    def _attempt(self, change: _Change) -> None:
+        """Run one change, and take down what it did, unless it is refused."""
         transaction = SqliteTransaction(self._connection, self._keys, self._owner, self._known)
         try:
             change.result = change.work(transaction)
@@ -216,11 +219,11 @@ class Writer:
                 raise  # the disk's fault, which may have rolled everything back: the whole batch fails
             # A future can't carry StopIteration, and a coroutine that awaits it would be ended by it.
             change.refusal = RuntimeError(repr(refusal)) if isinstance(refusal, StopIteration) else refusal
-            return False
+            return
         if transaction.actions != _ONE_CREATION:
             self._known.holders.forget()
         change.actions = transaction.actions
-        return transaction.invalidates
+        change.changed = transaction.changed
 
     def _commit_unpublished(self) -> None:
         try:
@@ -230,14 +233,12 @@ class Writer:
                 self._stop(error)
             raise
 
-    def _commit_and_publish(self) -> None:
+    def _commit_and_publish(self, changed: set[str] | None) -> None:
         # Between BEGIN IMMEDIATE and here no other process can write, so the lock is free or about to be.
         with self._lock.held():
             before = self._generation.begin()
             try:
-                (even,) = self._connection.execute(
-                    _NEXT_GENERATION, (self._generation.read() + 1,)
-                ).fetchone()
+                even = advance(self._connection, self._generation.read() + 1, changed)
                 self._connection.execute("COMMIT")
             except sqlite3.Error as error:
                 if before % 2 == 0 and _is_harmless(error):
@@ -257,7 +258,7 @@ class Writer:
         self._fail(f"commit failed: {error}")
         self._roll_back()
         try:
-            self._connection.execute(_NEXT_GENERATION, (0,)).fetchone()
+            skip(self._connection)
         except sqlite3.Error as second:
             _logger.critical(
                 "what was refused can't be taken back error=%s; it may be there after the restart", second
@@ -281,6 +282,16 @@ class Writer:
         _logger.critical(
             "registry stopped reason=%s; no change is kept until the server is restarted", reason
         )
+
+
+def _changed(batch: list[_Change]) -> set[str] | None:
+    """Give the ids of the tokens that changed; None: perhaps all."""
+    changed: set[str] = set()
+    for change in batch:
+        if change.changed is None:
+            return None
+        changed |= change.changed
+    return changed
 
 
 def _tell(batch: list[_Change]) -> None:

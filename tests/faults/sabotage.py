@@ -18,9 +18,10 @@ import reductauth.sqlite.store
 import reductauth.usage
 from reductauth.errors import StoreUnavailableError
 from reductauth.sqlite.generation import Generation
+from reductauth.sqlite.generation_log import advance
 from reductauth.sqlite.trail import Trail
 from reductauth.sqlite.transaction import SqliteTransaction
-from reductauth.sqlite.writer import _NEXT_GENERATION, Writer, _Change, _tell
+from reductauth.sqlite.writer import Writer, _Change, _tell
 from reductauth.store import UsageDelta
 
 __all__ = ["SABOTAGES"]
@@ -48,14 +49,13 @@ def _synchronous(level: str) -> Callable[[], None]:
 def _answer_before_the_commit() -> None:
     """Tell callers of their changes as soon as they ran."""
 
-    def commit(self: Writer) -> None:
+    def commit(self: Writer, changed: set[str] | None) -> None:
         time.sleep(_WIDENED_SECONDS)
-        publish(self)
+        publish(self, changed)
 
-    def attempt(self: Writer, change: _Change) -> bool:
-        result = attempt_inner(self, change)
+    def attempt(self: Writer, change: _Change) -> None:
+        attempt_inner(self, change)
         _tell([change])
-        return result
 
     publish, attempt_inner = Writer._commit_and_publish, Writer._attempt
     Writer._commit_and_publish = commit  # type: ignore[method-assign]
@@ -65,9 +65,9 @@ def _answer_before_the_commit() -> None:
 def _commit_then_publish() -> None:
     """Move the generation after the commit, instead of around it."""
 
-    def commit(self: Writer) -> None:
+    def commit(self: Writer, changed: set[str] | None) -> None:
         with self._lock.held():
-            (even,) = self._connection.execute(_NEXT_GENERATION, (self._generation.read() + 1,)).fetchone()
+            even = advance(self._connection, self._generation.read() + 1, changed)
             self._connection.execute("COMMIT")
             time.sleep(_WIDENED_SECONDS)
             self._generation.publish(even)

@@ -103,6 +103,16 @@ def add_records(transaction: Transaction, *records: TokenRecord) -> None:
     transaction.add_records(NOW_US, Actor.environment(), AuditAction.IMPORT, plain)
 
 
+def in_turn(*works: Work) -> Work:
+    """Do several things in one change."""
+
+    def work(transaction: Transaction) -> None:
+        for each in works:
+            each(transaction)
+
+    return work
+
+
 def used(token_id: str, secret_id: int, **fields: Any) -> UsageDelta:
     """Say what a value was used for, on one day."""
     nothing = UsageDelta(token_id, secret_id, "2027-01-15", 0, 0, 0, 0, None, None)
@@ -249,21 +259,46 @@ ENDED: list[tuple[str, dict[str, Any], bool]] = [
     ("provisioned", {"is_provisioned": True, "revoked_at_us": NOW_US, "expires_at_us": NOW_US}, False),
 ]
 
-# What is done to the registry with the tokens `one` (value "v") and `two`, and whether caches must notice.
-GENERATION: list[tuple[str, Work, bool]] = [
-    ("create", lambda t: put(t, make_token("new")), False),
-    ("records", lambda t: add_records(t, record_of(make_token("new"), "w")), False),
-    ("another value", lambda t: t.add_secret("id-of-one", digest_of("v2"), NOW_US), False),
-    ("usage", lambda t: t.add_usage([used("id-of-one", 1, read=1, last_access_us=NOW_US)]), False),
-    ("seeded", lambda t: t.mark_seeded(), False),
-    ("folding", lambda t: t.fold_usage("2100-01-01", 10), False),
-    ("no value out of grace", lambda t: t.remove_ended_secrets(NOW_US, 10), False),
-    ("reads", lambda t: (t.tokens(), t.secrets("id-of-one"), t.bucket_intents()), False),
-    ("replace", lambda t: t.replace(make_token("one", active=False)), True),
-    ("remove", lambda t: t.remove("id-of-two"), True),
-    ("values ended", lambda t: t.remove_secrets("id-of-one"), True),
-    ("values retired", lambda t: t.retire_secrets("id-of-one", NOW_US), True),
-    ("intent", lambda t: t.add_bucket_intent(IntentKind.REMOVE, "b", None, NOW_US), True),
+ONE, TWO = frozenset({"id-of-one"}), frozenset({"id-of-two"})
+NOBODY: frozenset[str] = frozenset()
+
+# What is done to the registry with the tokens `one` (value "v") and `two`, and about which of them readers must notice;
+# None: about any.
+GENERATION: list[tuple[str, Work, frozenset[str] | None]] = [
+    ("create", lambda t: put(t, make_token("new")), NOBODY),
+    ("records", lambda t: add_records(t, record_of(make_token("new"), "w")), NOBODY),
+    ("another value", lambda t: t.add_secret("id-of-one", digest_of("v2"), NOW_US), NOBODY),
+    ("usage", lambda t: t.add_usage([used("id-of-one", 1, read=1, last_access_us=NOW_US)]), NOBODY),
+    ("seeded", lambda t: t.mark_seeded(), NOBODY),
+    ("folding", lambda t: t.fold_usage("2100-01-01", 10), NOBODY),
+    ("no value out of grace", lambda t: t.remove_ended_secrets(NOW_US, 10), NOBODY),
+    ("reads", lambda t: (t.tokens(), t.secrets("id-of-one"), t.bucket_intents()), NOBODY),
+    ("replace", lambda t: t.replace(make_token("one", active=False)), ONE),
+    ("remove", lambda t: t.remove("id-of-two"), TWO),
+    (
+        "both",
+        in_turn(lambda t: t.remove("id-of-one"), lambda t: t.replace(make_token("two", active=False))),
+        ONE | TWO,
+    ),
+    ("values ended", lambda t: t.remove_secrets("id-of-one"), ONE),
+    ("values retired", lambda t: t.retire_secrets("id-of-one", NOW_US), ONE),
+    (
+        "a value out of grace",
+        in_turn(
+            lambda t: t.retire_secrets("id-of-one", NOW_US), lambda t: t.remove_ended_secrets(NOW_US, 10)
+        ),
+        ONE,
+    ),
+    ("intent", lambda t: t.add_bucket_intent(IntentKind.REMOVE, "b", None, NOW_US), None),
+    (
+        "intent and token",
+        in_turn(
+            lambda t: t.replace(make_token("one")),
+            lambda t: t.add_bucket_intent(IntentKind.REMOVE, "b", None, NOW_US),
+        ),
+        None,
+    ),
+    ("very many", in_turn(*(methodcaller("remove", f"id-{number}") for number in range(1_001))), None),
 ]
 
 
@@ -733,23 +768,87 @@ class StoreContract(ABC):
 
     # -- generation -----------------------------------------------------------------------------------------
 
-    @pytest.mark.parametrize(("work", "moves"), [pytest.param(w, m, id=name) for name, w, m in GENERATION])
-    async def test_generation(self, store: TokenStore, beside: TokenStore, work: Work, moves: bool) -> None:
-        """It moves, everywhere, when something about an existing token changed, and only then; at rest it is even."""
+    @pytest.mark.parametrize(
+        ("work", "changed"), [pytest.param(work, changed, id=name) for name, work, changed in GENERATION]
+    )
+    async def test_generation(
+        self, store: TokenStore, beside: TokenStore, work: Work, changed: frozenset[str] | None
+    ) -> None:
+        """It moves, everywhere, when something about existing tokens changed, and only then; at rest it is even.
+
+        And everywhere it can be asked about which ones.
+        """
         await add(store, make_token("one"), "v")
         await add(store, make_token("two"))
         before = store.generation()
         await store.change(work)
-        assert (store.generation() != before) is moves
-        assert beside.generation() == store.generation()
-        assert store.generation() % 2 == 0
+        after = store.generation()
+        assert (after != before) is (changed != NOBODY)
+        assert beside.generation() == after
+        assert after % 2 == 0
+        for each in (store, beside):
+            assert await each.changed_between(before, after) == changed
+
+    async def test_changes_of_several_generations(self, store: TokenStore, beside: TokenStore) -> None:
+        """Those after the earlier one; what both processes did is in one row."""
+        for name in ("one", "two", "three"):
+            await add(store, make_token(name))
+        seen = [store.generation()]
+        for each, name in ((store, "one"), (beside, "two"), (store, "three"), (beside, "one")):
+            await each.change(methodcaller("replace", make_token(name, active=False)))
+            seen.append(each.generation())
+        expected: set[str] = set()
+        for earlier, name in zip(reversed(seen[:-1]), ("one", "three", "two", "one"), strict=True):
+            expected.add(f"id-of-{name}")
+            assert await store.changed_between(earlier, seen[-1]) == frozenset(expected)
+        assert await store.changed_between(seen[-1], seen[-1]) == NOBODY
+
+    async def test_what_is_refused_changes_no_token(self, store: TokenStore) -> None:
+        """Of changes that share a commit, one that is refused is not among what changed."""
+        for name in ("one", "two"):
+            await add(store, make_token(name))
+        before = store.generation()
+        gate = Gate(store)
+        await gate.reached()
+
+        def refused(transaction: Transaction) -> None:
+            transaction.remove("id-of-two")
+            raise Refusal
+
+        changes = [
+            asyncio.ensure_future(store.change(work))
+            for work in (refused, methodcaller("replace", make_token("one", active=False)))
+        ]
+        await asyncio.sleep(0)
+        await gate.open()
+        with pytest.raises(Refusal):
+            await changes[0]
+        await changes[1]
+        assert await store.changed_between(before, store.generation()) == ONE
+
+    async def test_changes_that_nobody_remembers(self, store: TokenStore) -> None:
+        """Before the last thousand or so, any token may have changed; nothing is kept for ever."""
+        await add(store, make_token("one"))
+        seen = [store.generation()]
+        for number in range(1_600):
+            await store.change(methodcaller("replace", make_token("one", description=str(number))))
+            seen.append(store.generation())
+        assert await store.changed_between(seen[-500], seen[-1]) == ONE
+        assert await store.changed_between(seen[-1_200], seen[-1]) is None
+        assert await store.changed_between(seen[0], seen[-1]) is None
+        assert await store.changed_between(seen[0], seen[1]) is None
+
+    async def test_changes_that_did_not_happen_yet(self, store: TokenStore) -> None:
+        """Of a generation that is not there any token may have changed."""
+        assert await store.changed_between(store.generation(), store.generation() + 2) is None
 
     async def test_generation_moves_when_an_intent_is_settled(self, store: TokenStore) -> None:
-        """Grants that were suspended work again: caches must notice."""
+        """Grants that were suspended work again: readers must notice, of any token."""
         intent = await store.change(lambda t: t.add_bucket_intent(IntentKind.REMOVE, "b", None, NOW_US))
         before = store.generation()
         await store.change(lambda t: t.remove_bucket_intent(intent.intent_id))
         assert store.generation() != before
+        assert await store.changed_between(before, store.generation()) is None
 
     async def test_generation_never_comes_back(self, store: TokenStore, beside: TokenStore) -> None:
         """It only grows, so that nothing that was kept under an old number is taken for new."""

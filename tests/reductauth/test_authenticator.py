@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -263,7 +264,7 @@ async def test_the_proof_is_salted(door: Door, tmp_path: Path) -> None:
     await door.knock(value)
     another = Door(CountingStore.open(tmp_path / "auth"))
     await another.knock(value)
-    (one,), (other,) = (list(each.authenticator._cache.items()) for each in (door, another))
+    (one,), (other,) = (list(each.authenticator._memory.entries.items()) for each in (door, another))
     await another.store.close()
     assert one[0] == other[0]
     assert one[1].proof != other[1].proof
@@ -630,7 +631,7 @@ async def test_the_cache_is_bounded(tmp_path: Path) -> None:
     for _ in range(3):
         for name, value in values.items():
             assert await door.knock(value) == name
-            assert len(door.authenticator._cache) <= 8
+            assert door.authenticator.cached_values <= 8
     await store.close()
 
 
@@ -681,6 +682,143 @@ async def test_a_value_that_died_leaves_before_a_living_one(tmp_path: Path) -> N
     assert [await door.knock(value) for value in (first, second)] == ["first", "second"]
     assert store.finds == 0
     await store.close()
+
+
+# -- after a change -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+async def test_a_change_costs_nobody_else_a_lookup(
+    door: Door, beside: Door, end: Callable[[Door], Awaitable[Any]], elsewhere: bool
+) -> None:
+    """Whatever ends a token in whichever process, the values of others go on from memory: in each process."""
+    ended = await door.create("a")
+    values = {name: await door.create(name) for name in ("b", "c", "d")}
+    for one in (door, beside):
+        for value in (ended, *values.values()):
+            await one.knock(value)
+    await end(beside if elsewhere else door)
+    for one in (door, beside):
+        one.store.finds = 0
+        assert {name: await one.knock(value) for name, value in values.items()} == {
+            name: name for name in values
+        }
+        assert one.store.finds == 0
+        assert await one.knock(ended) == INVALID
+        assert one.store.finds == 1
+
+
+async def test_all_values_of_a_token_are_looked_up_again(door: Door) -> None:
+    """However many it has, and whatever else was remembered and forgotten between them."""
+    other = await door.create("b")
+    await door.create("a")
+    values = ["v1", "v2", "v3"]
+    for value in values:
+        await door.choose("a", value)
+        for known in (value, other):
+            await door.knock(known)
+    await door.edit("a", permissions=Permissions.of(read=["x"]))
+    door.store.finds = 0
+    for _ in range(2):
+        for value in values:
+            answer = await door.authenticator.authenticate(value, None, NOW_US)
+            assert isinstance(answer, Identity)
+            assert answer.token.permissions == Permissions.of(read=["x"])
+        assert await door.knock(other) == "b"
+    assert door.store.finds == 3
+
+
+async def test_values_that_share_the_last_places(tmp_path: Path) -> None:
+    """A value that made room for another of its token is not thought of any more; the other one is."""
+    store = CountingStore.open(tmp_path / "auth")
+    door = Door(store, cache_size=2)
+    await door.create("a")
+    for value in ("v1", "v2", "v3"):
+        await door.choose("a", value)
+        assert await door.knock(value) == "a"
+    await door.edit("a", active=False)
+    for value in ("v1", "v2", "v3"):
+        assert await door.knock(value) == INVALID
+    await door.edit("a", active=True)
+    for value in ("v3", "v2", "v1"):
+        assert await door.knock(value) == "a"
+    await store.close()
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_a_bucket_that_is_renamed_concerns_everybody(door: Door, beside: Door, count: int) -> None:
+    """After it all are looked up once; so are all of whom it is not known whether they changed, after many changes."""
+    value = await door.create("a")
+    other = await door.create("b")
+    for _ in range(count):
+        assert await door.knock(value) == "a"
+        await beside.edit("b", description="c")
+        intent = await beside.store.change(
+            lambda t: t.add_bucket_intent(IntentKind.REMOVE, "x", None, NOW_US)
+        )
+        await beside.store.change(methodcaller("remove_bucket_intent", intent.intent_id))
+        door.store.finds = 0
+        assert [await door.knock(each) for each in (value, other, value, other)] == ["a", "b", "a", "b"]
+        assert door.store.finds == 2
+
+
+async def test_what_is_remembered_grows_old(door: Door, tmp_path: Path) -> None:
+    """After ten minutes it is looked up again: what somebody did to the file is noticed by then, if not before."""
+    value = await door.create("t", TokenDraft(ttl_seconds=3_600))
+    assert await door.knock(value) == "t"
+    with closing(sqlite3.connect(tmp_path / "auth" / "auth.db")) as registry, registry:
+        registry.execute("UPDATE tokens SET full_access = 1 WHERE name = 't'")
+    for door.now_us in (NOW_US + 300 * SECOND_US, NOW_US + 600 * SECOND_US - 1):
+        assert await door.knock(value) == "t"
+    assert door.store.finds == 1
+    door.now_us += 1
+    assert door.recall(value, None) is None
+    assert await door.knock(value) == INVALID
+
+
+class SlowStore(CountingStore):
+    """A store in another place: what it finds arrives when the test lets it."""
+
+    arrival: asyncio.Event | None = None
+
+    async def find(self, digest: bytes) -> Found | None:
+        """Find, and be on the way."""
+        found = await super().find(digest)
+        if self.arrival is not None:
+            await self.arrival.wait()
+        return found
+
+
+async def test_a_lookup_that_a_change_overtakes(tmp_path: Path) -> None:
+    """What was found before a change and arrives after it, and after others have caught up, is not kept."""
+    store = SlowStore.open(tmp_path / "auth")
+    door = Door(store)
+    value, other = await door.create("a"), await door.create("b")
+    assert await door.knock(other) == "b"
+    arrival = store.arrival = asyncio.Event()
+    late = asyncio.ensure_future(door.authenticator.authenticate(value, None, NOW_US))
+    await asyncio.sleep(0)
+    await door.edit("a", active=False)
+    assert await door.knock(other) == "b"
+    arrival.set()
+    assert isinstance(await late, Identity)  # its headers came before the change
+    assert door.recall(value, None) is None
+    assert await door.knock(value) == INVALID
+    await store.close()
+
+
+async def test_changes_that_cannot_be_read(door: Door, beside: Door) -> None:
+    """When something changed and nobody can say what, nothing is let in from memory."""
+    value, other = await door.create("a"), await door.create("b")
+    for each in (value, other):
+        await door.knock(each)
+    await beside.remove("b")
+    door.store._lookups.close()
+    for _ in range(2):
+        assert door.recall(value, None) is None
+        with pytest.raises(StoreUnavailableError):
+            await door.knock(value)
 
 
 # -- the store goes away ------------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ def bad_bodies_are_a_fault_of_the_server() -> None:
     def careless(body: bytes) -> Any:
         return json.loads(body)
 
-    put(bodies, "_parse_object", careless)
+    put(bodies, "parse_object", careless)
 
 
 @noticed_by(f"{FUZZ}test_every_request_gets_an_answer")
