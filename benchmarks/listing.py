@@ -31,7 +31,7 @@ from reductauth.query import MAX_LIMIT, SortKey, TokenQuery
 from reductauth.token import TokenStatus
 from reductauth.value import mint
 from reductauth.web.listing import bare_end, full_rows, page_body, protocol_rows
-from reductauth.web.schema import token_view
+from reductauth.web.views import token_view
 from reductauth.web.wire import to_json
 
 __all__ = ["main", "run", "short"]

@@ -29,16 +29,8 @@ from reductauth.sqlite import SERVING, SqliteStore, Tuning
 from reductauth.web.errors import refusal_of
 from reductauth.web.listing import counted_end, full_rows, page_body
 from reductauth.web.query import parse_audit_query, parse_question, parse_span, parse_token_query
-from reductauth.web.schema import (
-    audit_view,
-    explanation_view,
-    full_view,
-    minted_view,
-    parse_draft,
-    parse_edit,
-    parse_rotation,
-    usage_view,
-)
+from reductauth.web.schema import parse_draft, parse_edit, parse_rotation
+from reductauth.web.views import audit_view, explanation_view, full_view, minted_view, usage_view
 from reductauth.web.wire import to_json
 
 __all__ = ["local_admin", "local_store"]

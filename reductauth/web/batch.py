@@ -12,7 +12,8 @@ from reductauth.edit import TokenEdit
 from reductauth.errors import AuthError
 from reductauth.web.errors import refusal_of
 from reductauth.web.keys import Auth
-from reductauth.web.schema import BatchItem, Operation, edit_of, full_view
+from reductauth.web.schema import BatchItem, Operation, edit_of
+from reductauth.web.views import full_view
 
 __all__ = ["batch_results"]
 

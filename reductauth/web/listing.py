@@ -14,7 +14,7 @@ from reductauth.listing import Batch, RenderedPage
 from reductauth.query import TokenQuery
 from reductauth.store import Snapshot
 from reductauth.token import Token
-from reductauth.web.schema import full_view, token_view
+from reductauth.web.views import full_view, token_view
 from reductauth.web.wire import to_json
 
 __all__ = ["bare_end", "counted_end", "full_rows", "page_body", "protocol_rows", "stream_body"]

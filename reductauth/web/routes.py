@@ -24,19 +24,14 @@ from reductauth.web.query import (
     parse_token_query,
 )
 from reductauth.web.schema import (
-    audit_view,
-    explanation_view,
-    full_view,
-    minted_view,
     parse_batch,
     parse_draft,
     parse_edit,
     parse_nothing,
     parse_rotation,
     refuse_query,
-    token_view,
-    usage_view,
 )
+from reductauth.web.views import audit_view, explanation_view, full_view, minted_view, token_view, usage_view
 from reductauth.web.wire import to_json
 
 __all__ = ["token_routes"]

@@ -99,6 +99,7 @@ REDUCTAUTH = [
     "reductauth.web.census",
     "reductauth.web.wire",
     "reductauth.web.schema",
+    "reductauth.web.views",
     "reductauth.web.batch",
     "reductauth.web.query",
     "reductauth.web.listing",

@@ -12,8 +12,7 @@ from reductauth.sqlite import change_reads, schema, verification, writer
 from reductauth.sqlite.seal import Sealer
 from reductauth.sqlite.token_seals import TokenSeals
 from reductauth.sqlite.transaction import SqliteTransaction
-from reductauth.web import batch, listing, routes
-from reductauth.web import schema as bodies
+from reductauth.web import batch, listing, routes, views
 from tests.sabotage.table import noticed_by, put
 
 TAMPERING = "tests/reductauth/web/test_tampering.py::"
@@ -127,7 +126,7 @@ def faults_are_not_listed() -> None:
     """A token is refused, and nobody learns why."""
 
     def quiet(details: Any, now_us: int) -> dict[str, Any]:
-        return {name: value for name, value in bodies.full_view(details, now_us).items() if name != "fault"}
+        return {name: value for name, value in views.full_view(details, now_us).items() if name != "fault"}
 
     for module in (batch, listing, routes):
         put(module, "full_view", quiet)
