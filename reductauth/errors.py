@@ -18,6 +18,7 @@ AuthError
 ├── TokenNotFoundError
 ├── ConflictError               the registry's state forbids it
 │   ├── TokenExistsError
+│   ├── TokensTakenError
 │   ├── ProvisionedTokenError
 │   ├── RevokedTokenError
 │   ├── FaultyTokenError
@@ -62,6 +63,7 @@ __all__ = [
     "StoreUnavailableError",
     "TokenExistsError",
     "TokenNotFoundError",
+    "TokensTakenError",
     "TooManyFailuresError",
 ]
 
@@ -208,6 +210,13 @@ class TokenExistsError(ConflictError):
     def __init__(self, name: str) -> None:
         self.name = name
         super().__init__(f"Token '{name}' already exists")
+
+
+class TokensTakenError(ConflictError):
+    """Of many tokens that were to be added one has a name, an id or a value that is taken; it is not said which."""
+
+    def __init__(self) -> None:
+        super().__init__("A name, an id or a value of these tokens is taken")
 
 
 class ProvisionedTokenError(ConflictError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
-from reductauth.audit import addition_of, detail_text
 from reductauth.plain import PlainToken
 from reductauth.token import Token
 
@@ -39,20 +38,18 @@ PlainDigest = tuple[bytes, str, int, int | None]
 
 
 class PlainRecord(NamedTuple):
-    """A token that is to be added, with its values, oldest first, and what the books say of its addition."""
+    """A token that is to be added, with its values, oldest first."""
 
     token: PlainToken
     last_access_us: int | None
     digests: tuple[PlainDigest, ...]
-    detail: str
 
     @classmethod
     def of(cls, record: TokenRecord) -> Self:
         """Take it apart."""
-        token = PlainToken.of(record.token)
+        token = record.token
         return cls(
-            token,
-            record.token.last_access_us,
+            PlainToken.of(token),
+            token.last_access_us,
             tuple((one.digest, one.key_id, one.created_at_us, one.expires_at_us) for one in record.digests),
-            detail_text(addition_of(token)),
         )

@@ -192,9 +192,9 @@ class Transaction(Snapshot, Protocol):
     def add_records(
         self, at_us: int, actor: Actor, action: AuditAction, records: Sequence[PlainRecord]
     ) -> None:
-        """Add tokens whose names, ids and values are free, with their last accesses, and write each of them down.
+        """Add tokens with their last accesses, and write each of them down: `add` for many, in a fraction of the time.
 
-        What `add` does for one; in a fraction of the time where there are many.
+        Raises `TokensTakenError` unless all names, ids and values are free; then it has added none.
         """
         ...
 

@@ -6,7 +6,7 @@ wanted, is left alone, so that the same again does nothing; one that can't be br
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from reductauth.actor import Actor
 from reductauth.audit import AuditAction
 from reductauth.authority import check_administrator
 from reductauth.draft import check_bounds, check_lifetime
-from reductauth.errors import InvalidInputError
+from reductauth.errors import InvalidInputError, TokensTakenError
 from reductauth.plain import PlainToken
 from reductauth.record import PlainDigest, PlainRecord, TokenRecord
 from reductauth.store import Transaction
@@ -74,6 +74,14 @@ class Taken:
     """Those of the imported that have full access and are not revoked."""
     refusals: list[Refusal] = field(default_factory=list)
 
+    def add(self, chunk: _Chunk, done: int) -> None:
+        """Count what became of the next ones."""
+        self.done += done
+        self.imported += len(chunk.records)
+        self.present += len(chunk.lines) - len(chunk.records)
+        self.administrators += chunk.administrators
+        self.refusals += chunk.refusals
+
 
 def check_arrival(record: TokenRecord, max_lifetime_seconds: int | None, now_us: int) -> None:
     """Raise `InvalidInputError` for what no token can be. One that has ended may come: its name stays taken."""
@@ -123,60 +131,100 @@ class Intake:
 
     def _take(self, transaction: Transaction, arrivals: Sequence[Arrival], now_us: int, taken: Taken) -> None:
         named = transaction.tokens_named([arrival.record.token.name for arrival in arrivals])
-        present = {record.token.name: record for record in transaction.records(named)} if named else {}
-        new = [arrival for arrival in arrivals if arrival.record.token.name not in present]
-        ids = transaction.names_by_id([arrival.record.token.id for arrival in new if arrival.has_id])
-        digests = transaction.names_by_digest(
-            [digest for arrival in new for digest, *_ in arrival.record.digests]
+        holders = _Holders(
+            {record.token.name: record for record in transaction.records(named)} if named else {}
         )
-        records = []
-        for arrival in arrivals:
-            record = arrival.record
-            token = record.token
-            name = token.name
-            found = present.get(name)
-            reason = self._reason(arrival, found, ids, digests, now_us)
-            if reason is not None:
-                taken.refusals.append(Refusal(arrival.line, name, reason))
-                continue
-            self._lines[name] = arrival.line
-            if found is not None:
-                taken.present += 1
-                continue
-            ids[token.id] = name
-            for digest, *_ in record.digests:
-                digests[digest] = name
-            records.append(record)
-            taken.administrators += token.full_access and token.revoked_at_us is None
-        if records:
-            transaction.add_records(now_us, self._actor, AuditAction.IMPORT, records)
-        taken.imported += len(records)
-        taken.done += len(arrivals)
+        try:
+            chunk = self._add(transaction, arrivals, holders, now_us)
+        except (
+            TokensTakenError
+        ):  # who has an id or a value is asked only then: it is rare, and costs as much as to add
+            new = [arrival.record for arrival in arrivals if arrival.record.token.name not in holders.of_name]
+            holders.of_id = transaction.names_by_id([record.token.id for record in new])
+            holders.of_digest = transaction.names_by_digest(
+                [digest for record in new for digest, *_ in record.digests]
+            )
+            chunk = self._add(transaction, arrivals, holders, now_us)
+        self._lines |= chunk.lines
+        taken.add(chunk, len(arrivals))
 
-    def _reason(
-        self,
-        arrival: Arrival,
-        present: TokenRecord | None,
-        ids: dict[str, str],
-        digests: dict[bytes, str],
-        now_us: int,
-    ) -> str | None:
+    def _add(
+        self, transaction: Transaction, arrivals: Sequence[Arrival], holders: _Holders, now_us: int
+    ) -> _Chunk:
+        """Add those that can be added, as far as it is known who has what. Raises `TokensTakenError`."""
+        chunk = _Chunk(self._lines, holders, now_us)
+        for arrival in arrivals:
+            chunk.sort(arrival)
+        if chunk.records:
+            transaction.add_records(now_us, self._actor, AuditAction.IMPORT, chunk.records)
+        return chunk
+
+
+@dataclass(slots=True)
+class _Holders:
+    """The tokens that are here and have a name, an id or a value which arrivals want."""
+
+    of_name: dict[str, TokenRecord]
+    of_id: dict[str, str] = field(default_factory=dict)
+    """Their names."""
+    of_digest: dict[bytes, str] = field(default_factory=dict)
+
+
+class _Chunk:
+    """What becomes of some arrivals."""
+
+    def __init__(self, lines_before: Mapping[str, int], holders: _Holders, now_us: int) -> None:
+        self._lines_before = lines_before
+        self._holders = holders
+        self._ids, self._digests = dict(holders.of_id), dict(holders.of_digest)
+        self._now_us = now_us
+        self.lines: dict[str, int] = {}
+        """Those that were taken."""
+        self.records: list[PlainRecord] = []
+        """Of those that are new."""
+        self.administrators = 0
+        self.refusals: list[Refusal] = []
+
+    def sort(self, arrival: Arrival) -> None:
+        """Say what becomes of the next one."""
+        record = arrival.record
+        token = record.token
+        name = token.name
+        present = self._holders.of_name.get(name)
+        reason = self._reason(arrival, present)
+        if reason is not None:
+            self.refusals.append(Refusal(arrival.line, name, reason))
+            return
+        self.lines[name] = arrival.line
+        if present is not None:
+            return
+        self._ids[token.id] = name
+        for digest, *_ in record.digests:
+            self._digests[digest] = name
+        self.records.append(record)
+        self.administrators += token.full_access and token.revoked_at_us is None
+
+    def _reason(self, arrival: Arrival, present: TokenRecord | None) -> str | None:
         """Say why an arrival can't be taken, or None."""
         token = arrival.record.token
-        if token.name in self._lines:
-            return f"name: is that of line {self._lines[token.name]} too"
+        line = self._line_of(token.name)
+        if line is not None:
+            return f"name: is that of line {line} too"
         if present is not None:
-            found = present.token.fault or _differing(arrival, present, now_us)
+            found = present.token.fault or _differing(arrival, present, self._now_us)
             return found and f"name: a token that is here has it; {found}"
-        if token.id in ids:
-            return f"id: {self._holder(ids[token.id])} has it"
+        if token.id in self._ids:
+            return f"id: {self._holder(self._ids[token.id])} has it"
         for digest, *_ in arrival.record.digests:
-            if digest in digests:
-                return f"value: {self._holder(digests[digest])} has it"
+            if digest in self._digests:
+                return f"value: {self._holder(self._digests[digest])} has it"
         return None
 
+    def _line_of(self, name: str) -> int | None:
+        return self.lines.get(name) or self._lines_before.get(name)
+
     def _holder(self, name: str) -> str:
-        line = self._lines.get(name)
+        line = self._line_of(name)
         return f"token '{name}'" if line is None else f"token '{name}' of line {line}"
 
 

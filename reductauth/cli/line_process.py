@@ -46,7 +46,10 @@ class Batch:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Go through a pipe as plain tuples: object by object it takes twice the time."""
-        arrivals = [(line, tuple(token), *rest, *has) for line, (token, *rest), *has in self.arrivals]
+        arrivals = [
+            (line, tuple(token), last_access_us, digests, *has)
+            for line, (token, last_access_us, digests), *has in self.arrivals
+        ]
         return _batch, (self.size_bytes, arrivals, self.refusals, self.short_values)
 
     @property

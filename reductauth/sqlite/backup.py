@@ -19,7 +19,7 @@ from reductauth.errors import ConfigurationError
 from reductauth.key import RegistryKey
 from reductauth.sqlite.facts import read_fact, write_fact
 from reductauth.sqlite.files import FolderLock, RegistryFolder, replace_file, sync
-from reductauth.sqlite.trail import Trail, TrailKey
+from reductauth.sqlite.trail import NOTHING, Trail, TrailKey
 from reductauth.sqlite.verification import database_faults, opened
 
 __all__ = ["back_up", "restore"]
@@ -91,7 +91,7 @@ def _put_in_place(source: RegistryFolder, folder: RegistryFolder, key: RegistryK
             write_fact(made, "generation", generation)
             detail = {"generation": generation, "back_again": risen}
             trail = Trail(made, TrailKey(key))
-            trail.write(now_us, Actor.environment(), AuditAction.RESTORE, None, None, detail)
+            trail.write(now_us, Actor.environment(), AuditAction.RESTORE, NOTHING, detail)
             trail.settle()
         sync(copy)
     except BaseException:

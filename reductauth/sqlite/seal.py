@@ -35,7 +35,7 @@ _VALUES = """(
     FROM secrets AS own WHERE own.token_key = tokens.key
 )"""
 _LAST_SEQUENCE = (
-    "(SELECT sequence FROM audit WHERE audit.token_id = tokens.id ORDER BY sequence DESC LIMIT 1)"
+    "(SELECT sequence FROM audit WHERE audit.token_key = tokens.key ORDER BY sequence DESC LIMIT 1)"
 )
 
 OWN_COLUMNS = (

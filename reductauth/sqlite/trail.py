@@ -13,7 +13,7 @@ import itertools
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -24,9 +24,12 @@ from reductauth.key import RegistryKey
 from reductauth.sqlite.facts import read_fact, write_fact
 
 __all__ = [
+    "CHAINED_COLUMNS",
     "ENTRY_COLUMNS",
+    "NOTHING",
     "NO_MAC",
     "UNREAD",
+    "Subject",
     "Trail",
     "TrailEnd",
     "TrailKey",
@@ -39,10 +42,11 @@ NO_MAC = bytes(32)
 """What the first entry of all goes on from."""
 
 ENTRY_COLUMNS = "sequence, at_us, actor, actor_id, address, action, token_id, token_name, detail"
+CHAINED_COLUMNS = f"{ENTRY_COLUMNS}, token_key"
 _DAMAGED = "The audit of the token registry is damaged: run reductauth verify"
 _HEAD, _HEAD_MAC = "audit_head", "audit_head_mac"
 _CHECKPOINT, _CHECKPOINT_MAC, _CHECKPOINT_SEAL = "checkpoint", "checkpoint_mac", "checkpoint_seal"
-_ADD = f"INSERT INTO audit ({ENTRY_COLUMNS}, mac) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_ADD = f"INSERT INTO audit ({CHAINED_COLUMNS}, mac) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _READ_HEAD = f"""
 SELECT (SELECT value FROM meta WHERE name = '{_HEAD}'), (SELECT value FROM meta WHERE name = '{_HEAD_MAC}')
 """
@@ -59,7 +63,7 @@ class TrailKey:
         self._checkpoints = hashlib.blake2b(key=key.derive(b"audit checkpoint"), digest_size=32)
 
     def mac(self, previous: bytes, entry: tuple[Any, ...]) -> bytes:
-        """The code of an entry, a row with `ENTRY_COLUMNS`, after one that has the code `previous`."""
+        """The code of an entry, a row with `CHAINED_COLUMNS`, after one that has the code `previous`."""
         hasher = self._hasher.copy()
         hasher.update(previous)
         hasher.update(orjson.dumps(entry))
@@ -103,6 +107,18 @@ UNREAD = TrailEnd()
 """For who does not know it, or may not know it any more."""
 
 
+class Subject(NamedTuple):
+    """The token that an entry is about: the number of its row, its id, its name."""
+
+    key: int | None
+    token_id: str | None
+    name: str | None
+
+
+NOTHING = Subject(None, None, None)
+"""Of an entry that is about no token."""
+
+
 class Trail:
     """Writes entries, in the transaction of the change that they tell of.
 
@@ -130,28 +146,27 @@ class Trail:
         at_us: int,
         actor: Actor,
         action: AuditAction,
-        token_id: str | None,
-        token_name: str | None,
+        subject: Subject,
         detail: Detail | None,
     ) -> int:
         """Write one entry; return its number."""
         text = None if detail is None else detail_text(detail)
-        return self.write_all(at_us, actor, action, [(token_id, token_name, text)])
+        return self.write_all(at_us, actor, action, [(subject, text)])
 
     def write_all(
         self,
         at_us: int,
         actor: Actor,
         action: AuditAction,
-        told: Sequence[tuple[str | None, str | None, str | None]],
+        told: Sequence[tuple[Subject, str | None]],
     ) -> int:
-        """Write an entry for each id, name and text of a detail; return the number of the first."""
+        """Write an entry for each subject and text of a detail; return the number of the first."""
         last = self._last()
         mac, first = last.mac, last.sequence + 1
         common = (at_us, actor.name, actor.token_id, actor.address, action)
         rows = []
-        for sequence, of_token in enumerate(told, first):
-            entry = (sequence, *common, *of_token)
+        for sequence, ((key, token_id, name), detail) in enumerate(told, first):
+            entry = (sequence, *common, token_id, name, detail, key)
             mac = self._key.mac(mac, entry)
             rows.append((*entry, mac))
         try:
@@ -202,7 +217,7 @@ def trail_faults(connection: sqlite3.Connection, key: TrailKey) -> Iterator[str]
             "audit: its checkpoint was changed by something else than this software; what came before the "
             "first entry can't be trusted; compare with a backup"
         )
-    rows = connection.execute(f"SELECT {ENTRY_COLUMNS}, mac FROM audit ORDER BY sequence")
+    rows = connection.execute(f"SELECT {CHAINED_COLUMNS}, mac FROM audit ORDER BY sequence")
     for *entry, mac in rows:
         sequence = entry[0]
         if last is not None and sequence != last.sequence + 1:

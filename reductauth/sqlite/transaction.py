@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 
 from reductauth.actor import Actor
-from reductauth.audit import AuditAction, Detail, addition_of
-from reductauth.errors import TokenExistsError
+from reductauth.audit import AuditAction, Detail, addition_of, detail_text
+from reductauth.errors import TokenExistsError, TokensTakenError
 from reductauth.plain import PlainToken
 from reductauth.record import PlainDigest, PlainRecord
 from reductauth.sqlite.change_reads import ChangeReads
@@ -23,6 +23,7 @@ from reductauth.sqlite.known import Known
 from reductauth.sqlite.reader import KEY_OF_ID
 from reductauth.sqlite.seal import OWN_COLUMNS, values_text
 from reductauth.sqlite.token_seals import TokenSeals
+from reductauth.sqlite.trail import NOTHING, Subject
 from reductauth.store import BucketIntent, IntentKind, UsageDelta
 from reductauth.token import Secret, Token
 
@@ -49,6 +50,10 @@ _ADD_DIGEST = (
     "INSERT INTO secrets (token_key, digest, key_id, created_at_us, expires_at_us) VALUES (?, ?, ?, ?, ?)"
 )
 
+_ADD_FREE_TOKEN, _ADD_FREE_DIGEST = (
+    statement.replace("INSERT", "INSERT OR IGNORE", 1) for statement in (_ADD_TOKEN, _ADD_DIGEST)
+)
+
 
 class SqliteTransaction(ChangeReads):
     """One change within the writer's transaction; see `reductauth.store.Transaction`."""
@@ -63,6 +68,7 @@ class SqliteTransaction(ChangeReads):
         self._seals = TokenSeals(connection, keys.sealer)
         self.changed: set[str] | None = set()
         """The ids of tokens about which something changed; None: perhaps all. Creations and usage do not count."""
+        self._removed: dict[str, int | None] = {}
         self.actions: list[str] = []
         """What was done to tokens."""
 
@@ -107,26 +113,35 @@ class SqliteTransaction(ChangeReads):
             raise
         for value in values:
             self._connection.execute(_ADD_DIGEST, (key, *value))
-        self._trail.write(at_us, actor, action, plain.id, plain.name, addition_of(plain))
+        self._trail.write(at_us, actor, action, Subject(key, plain.id, plain.name), addition_of(plain))
         self._seals.vouch(token.token_id)
         self.actions.append(action)
 
     def add_records(
         self, at_us: int, actor: Actor, action: AuditAction, records: Sequence[PlainRecord]
     ) -> None:
-        """Add tokens whose names, ids and values are free, and write each of them down."""
-        told = [(token.id, token.name, detail) for token, *_, detail in records]
-        first_sequence = self._trail.write_all(at_us, actor, action, told)
+        """Add tokens, if names, ids and values are free, and write each of them down."""
+        first_sequence = self._trail.next_sequence()
         (first_key,) = self._connection.execute(_NEXT_KEY).fetchone()
         rows: list[tuple[Any, ...]] = []
         values: list[tuple[Any, ...]] = []
-        for number, (token, last_access_us, digests, _) in enumerate(records):
+        for number, (token, last_access_us, digests) in enumerate(records):
             key = first_key + number
             rows.append(self._row(key, token, last_access_us, digests, first_sequence + number))
             values.extend((key, *digest) for digest in digests)
-        self._connection.executemany(_ADD_TOKEN, rows)
-        self._connection.executemany(_ADD_DIGEST, values)
+        # Cheaper than to ask whether they are free, or to undo it by a savepoint.
+        if not (self._are_added(_ADD_FREE_TOKEN, rows) and self._are_added(_ADD_FREE_DIGEST, values)):
+            self._connection.execute("DELETE FROM tokens WHERE key >= ?", (first_key,))
+            raise TokensTakenError
+        told = [
+            (Subject(first_key + number, token.id, token.name), detail_text(addition_of(token)))
+            for number, (token, *_) in enumerate(records)
+        ]
+        self._trail.write_all(at_us, actor, action, told)
         self.actions.extend(action for _ in records)
+
+    def _are_added(self, insertion: str, rows: Sequence[tuple[Any, ...]]) -> bool:
+        return self._connection.executemany(insertion, rows).rowcount == len(rows)
 
     def _row(
         self,
@@ -150,6 +165,7 @@ class SqliteTransaction(ChangeReads):
 
     def remove(self, token_id: str) -> None:
         """Forget a token, its values and its counters."""
+        self._removed[token_id] = self._key_of(token_id)
         self._connection.execute("DELETE FROM tokens WHERE id = ?", (token_id,))
         self._seals.forget(token_id)
         self._note(token_id)
@@ -190,11 +206,12 @@ class SqliteTransaction(ChangeReads):
     ) -> None:
         """Write down who did what, and to which token."""
         if token is None:
-            self._trail.write(at_us, actor, action, None, None, detail)
+            self._trail.write(at_us, actor, action, NOTHING, detail)
             return
         self.actions.append(action)
         self._seals.touch(token.token_id)
-        sequence = self._trail.write(at_us, actor, action, token.token_id, token.name, detail)
+        subject = Subject(self._key_of(token.token_id), token.token_id, token.name)
+        sequence = self._trail.write(at_us, actor, action, subject, detail)
         if self._seals.is_genuine(token.token_id):
             self._connection.execute(
                 "UPDATE tokens SET audit_sequence = ? WHERE id = ?", (sequence, token.token_id)
@@ -209,10 +226,15 @@ class SqliteTransaction(ChangeReads):
         for token in genuine:
             self._seals.vouch(token.token_id)
         removed = self._trail.forget(before_us, limit)
-        last = "SELECT 1 FROM audit WHERE token_id = ? LIMIT 1"
+        last = f"SELECT 1 FROM audit WHERE token_key = {KEY_OF_ID} LIMIT 1"
         return removed, [
             token for token in genuine if self._connection.execute(last, (token.token_id,)).fetchone() is None
         ]
+
+    def _key_of(self, token_id: str) -> int | None:
+        """Give the number of the row that a token has, or had until this change."""
+        row = self._connection.execute("SELECT key FROM tokens WHERE id = ?", (token_id,)).fetchone()
+        return self._removed.get(token_id) if row is None else int(row[0])
 
     def add_usage(self, deltas: Iterable[UsageDelta]) -> None:
         """Add counters and move last accesses forward."""

@@ -22,7 +22,7 @@ import pytest
 from reductauth.actor import Actor
 from reductauth.audit import AuditAction, AuditQuery
 from reductauth.details import NOT_USED, TokenDetails, UsageCounts, UsageTotals
-from reductauth.errors import StoreUnavailableError, TokenExistsError
+from reductauth.errors import StoreUnavailableError, TokenExistsError, TokensTakenError
 from reductauth.networks import NetworkList
 from reductauth.periods import PeriodKind, Span
 from reductauth.permissions import Action, Permissions, Role
@@ -393,13 +393,27 @@ class StoreContract(ABC):
         ],
     )
     async def test_many_tokens_are_added_or_none(self, store: TokenStore, token: Token, value: str) -> None:
-        """One of them that can't be refuses the whole change."""
+        """One of them that can't be keeps all of them out; what the change did before and does after it is kept."""
         await store.change(lambda t: add_records(t, record_of(make_token("a"), "v")))
-        with pytest.raises(self.conflict):
-            await store.change(
-                lambda t: add_records(t, record_of(make_token("c"), "z"), record_of(token, value))
-            )
-        assert [token.name for token in await store.read(lambda s: s.tokens())] == ["a"]
+
+        def work(transaction: Transaction) -> None:
+            add_records(transaction, record_of(make_token("before"), "x"))
+            with pytest.raises(TokensTakenError):
+                add_records(transaction, record_of(make_token("c"), "z"), record_of(token, value))
+            add_records(transaction, record_of(make_token("after"), "z"))
+
+        await store.change(work)
+        assert [one.name for one in await store.read(lambda s: s.tokens())] == ["a", "after", "before"]
+        for each, name in (("v", "a"), ("x", "before"), ("z", "after")):
+            assert (await found(store, each)).token.name == name
+        assert await store.find(digest_of("w")) is None
+        entries = (await store.read(lambda s: s.audited(AuditQuery(descending=False)))).rows
+        assert [entry.token_name for entry in entries] == ["a", "before", "after"]
+
+    async def test_many_tokens_without_values(self, store: TokenStore) -> None:
+        """Those that were revoked have none."""
+        await store.change(lambda t: add_records(t, record_of(make_token("a")), record_of(make_token("b"))))
+        assert [one.name for one in await store.read(lambda s: s.tokens())] == ["a", "b"]
         assert await store.find(digest_of("z")) is None
 
     async def test_counts_of_what_was_kept(self, store: TokenStore) -> None:

@@ -79,7 +79,7 @@ def tamper(tmp_path: Path, script: str) -> None:
         connection.executescript(script)
 
 
-COLUMNS = "at_us, actor, actor_id, address, action, token_id, token_name, detail"
+COLUMNS = "at_us, actor, actor_id, address, action, token_key, token_id, token_name, detail"
 
 
 def cut(sequence: int) -> str:
@@ -100,7 +100,14 @@ TAMPERINGS: list[tuple[str, str, list[str]]] = [
         (f"{column} altered", f"UPDATE audit SET {column} = {value} WHERE sequence = 3", [changed(3)])
         for column, value in (
             *(("at_us", "1"), ("actor", "'x'"), ("actor_id", "'x'"), ("address", "'::1'")),
-            *(("action", "'edit'"), ("token_id", "NULL"), ("token_name", "NULL"), ("detail", "NULL")),
+            *(
+                ("action", "'edit'"),
+                ("token_key", "NULL"),
+                ("token_key", "1"),
+                ("token_id", "NULL"),
+                ("token_name", "NULL"),
+                ("detail", "NULL"),
+            ),
         )
     ),
     ("code altered", "UPDATE audit SET mac = zeroblob(32) WHERE sequence = 3", [changed(3), changed(4)]),
@@ -160,7 +167,7 @@ async def test_tampering(
     [
         "DELETE FROM meta WHERE name = 'audit_head'",
         "UPDATE meta SET value = 'x' WHERE name = 'audit_head_mac'",
-        "INSERT INTO audit VALUES (2, 1, 'x', NULL, NULL, 'edit', NULL, NULL, NULL, x'00')",
+        "INSERT INTO audit VALUES (2, 1, 'x', NULL, NULL, 'edit', NULL, NULL, NULL, NULL, x'00')",
     ],
 )
 async def test_no_audit_no_change(

@@ -205,8 +205,16 @@ async def test_an_old_row_put_back(serve: Serve, tmp_path: Path) -> None:
         )
 
 
-async def test_a_deleted_token_put_back(serve: Serve, tmp_path: Path) -> None:
-    """Its record and its value, as they were."""
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        (2, "its record is a copy: it belongs to audit entry 2, the token's last one is 3"),
+        (7, "its record is a copy: it belongs to audit entry 2, the token's last one is none"),
+    ],
+    ids=["in its place", "in another"],
+)
+async def test_a_deleted_token_put_back(serve: Serve, tmp_path: Path, key: int, told: str) -> None:
+    """Its record and its value, as they were, in the place that they had or in another."""
     async with serve() as root:
         holder = await root.make("holder")
         with closing(sqlite3.connect(tmp_path / "auth/auth.db")) as registry:
@@ -217,10 +225,10 @@ async def test_a_deleted_token_put_back(serve: Serve, tmp_path: Path) -> None:
         assert (await root("DELETE", "/api/v1/tokens/holder")).status == 200
         for table, row in kept.items():
             tamper(tmp_path, f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", *row)
+        tamper(tmp_path, "UPDATE tokens SET key = ? WHERE name = 'holder'", key)
+        tamper(tmp_path, "UPDATE secrets SET token_key = ? WHERE token_key = 2", key)
         assert await status(holder) == 401
-        assert await fault(root, "holder") == (
-            "its record is a copy: it belongs to audit entry 2, the token's last one is 3"
-        )
+        assert await fault(root, "holder") == told
 
 
 @pytest.mark.parametrize("key", [None, "00" * 32], ids=["no key", "another key"])
