@@ -52,8 +52,17 @@ def changed_between(connection: sqlite3.Connection, earlier: int, later: int) ->
     known = earlier
     changed: set[str] = set()
     for generation, previous, token_ids in connection.execute(_SINCE, (earlier,)):
-        if previous != known or token_ids is None:
+        named = _named(token_ids)
+        if previous != known or named is None:
             return None
         known = generation
-        changed.update(orjson.loads(token_ids))
+        changed |= named
     return frozenset(changed) if known >= later else None
+
+
+def _named(token_ids: str | None) -> set[str] | None:
+    try:
+        named = orjson.loads(token_ids or "null")
+    except orjson.JSONDecodeError:
+        return None
+    return set(named) if isinstance(named, list) and all(isinstance(one, str) for one in named) else None

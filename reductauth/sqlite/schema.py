@@ -80,13 +80,13 @@ CREATE TABLE audit (
     actor_id TEXT,
     address TEXT,
     action TEXT NOT NULL,
-    token_key INTEGER, -- never that of another token, also when it is gone
+    token_key INTEGER,
     token_id TEXT,
     token_name TEXT,
     detail TEXT,
     mac BLOB NOT NULL -- over the entry before it and this one
 ) STRICT;
-CREATE INDEX audit_of_token ON audit (token_key) WHERE token_key IS NOT NULL; -- in their order, unlike ids
+CREATE INDEX audit_of_token ON audit (token_key, sequence, token_id) WHERE token_key IS NOT NULL;
 CREATE INDEX audit_times ON audit (at_us);
 
 CREATE TABLE generations ( -- the last ones; see reductauth.sqlite.generation_log

@@ -34,9 +34,12 @@ _VALUES = """(
     SELECT group_concat(hex(digest) || ' ' || hex(key_id) || ' ' || coalesce(own.expires_at_us, ''))
     FROM secrets AS own WHERE own.token_key = tokens.key
 )"""
-_LAST_SEQUENCE = (
-    "(SELECT sequence FROM audit WHERE audit.token_key = tokens.key ORDER BY sequence DESC LIMIT 1)"
-)
+# By the row's number, which new tokens have in order: an index by id would take a page of its own for each. After a
+# restore the same number may have been another token's.
+_LAST_SEQUENCE = """(
+    SELECT CASE token_id WHEN tokens.id THEN sequence END
+    FROM audit WHERE audit.token_key = tokens.key ORDER BY sequence DESC LIMIT 1
+)"""
 
 OWN_COLUMNS = (
     *("id", "name", "full_access", "read_patterns", "write_patterns", "is_provisioned", "active"),

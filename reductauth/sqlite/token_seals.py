@@ -34,15 +34,20 @@ class TokenSeals:
         """Say that a token is genuine: the change wrote all of it, or has just looked."""
         self._genuine.add(token_id)
 
-    def touch(self, token_id: str) -> None:
-        """Ask before a token is changed: it is sealed anew if it is genuine."""
+    def look(self, token_id: str) -> bool:
+        """Ask before a token is changed whether it is genuine."""
         if token_id not in self._genuine:
             self.renew()
             row = self._connection.execute(_WHOLE, (token_id,)).fetchone()
             if row is None or self._sealer.fault(row) is not None:
-                return
+                return False
             self._genuine.add(token_id)
-        self._unsealed.add(token_id)
+        return True
+
+    def touch(self, token_id: str) -> None:
+        """Ask before a token is changed: it is sealed anew if it is genuine."""
+        if self.look(token_id):
+            self._unsealed.add(token_id)
 
     def forget(self, token_id: str) -> None:
         """There is no such token any more."""

@@ -81,7 +81,10 @@ class SqliteTransaction(ChangeReads):
         return super()._execute(where, parameters)
 
     def _note(self, token_id: str) -> None:
-        if self.changed is not None:
+        """Take down, before something changes about a token, that it does."""
+        if not self._seals.look(token_id):
+            self.changed = None  # it may be known by another id
+        elif self.changed is not None:
             self.changed.add(token_id)
 
     @property
@@ -157,18 +160,18 @@ class SqliteTransaction(ChangeReads):
 
     def replace(self, token: Token) -> None:
         """Write a token over the one with its id."""
+        self._note(token.token_id)
         if token.fault is None:
             self._seals.vouch(token.token_id)
         self._seals.touch(token.token_id)
         self._connection.execute(_REPLACE_TOKEN, PlainToken.of(token)._asdict())
-        self._note(token.token_id)
 
     def remove(self, token_id: str) -> None:
         """Forget a token, its values and its counters."""
+        self._note(token_id)
         self._removed[token_id] = self._key_of(token_id)
         self._connection.execute("DELETE FROM tokens WHERE id = ?", (token_id,))
         self._seals.forget(token_id)
-        self._note(token_id)
 
     def add_secret(self, token_id: str, digest: bytes, created_at_us: int) -> None:
         """Give a token one more value, by its digest."""
@@ -180,6 +183,7 @@ class SqliteTransaction(ChangeReads):
 
     def retire_secrets(self, token_id: str, expires_at_us: int) -> None:
         """Let the values of a token that had no end work until then; those that had one end at once."""
+        self._note(token_id)
         self._seals.touch(token_id)
         of_token = f"token_key = {KEY_OF_ID}"
         self._connection.execute(
@@ -188,13 +192,12 @@ class SqliteTransaction(ChangeReads):
         self._connection.execute(
             f"UPDATE secrets SET expires_at_us = ? WHERE {of_token}", (expires_at_us, token_id)
         )
-        self._note(token_id)
 
     def remove_secrets(self, token_id: str) -> None:
         """End all values of a token."""
+        self._note(token_id)
         self._seals.touch(token_id)
         self._connection.execute(f"DELETE FROM secrets WHERE token_key = {KEY_OF_ID}", (token_id,))
-        self._note(token_id)
 
     def audit(
         self,
@@ -232,7 +235,7 @@ class SqliteTransaction(ChangeReads):
         ]
 
     def _key_of(self, token_id: str) -> int | None:
-        """Give the number of the row that a token has, or had until this change."""
+        """Give the number by which the audit knows a token: that of its row, or of the row that it had until now."""
         row = self._connection.execute("SELECT key FROM tokens WHERE id = ?", (token_id,)).fetchone()
         return self._removed.get(token_id) if row is None else int(row[0])
 
@@ -253,12 +256,12 @@ class SqliteTransaction(ChangeReads):
             limit,
         )
         for token in tokens:
+            self._note(token.token_id)
             self._seals.touch(token.token_id)
             self._connection.execute(
                 f"DELETE FROM secrets WHERE expires_at_us <= ? AND token_key = {KEY_OF_ID}",
                 (now_us, token.token_id),
             )
-            self._note(token.token_id)
         return tokens
 
     def add_bucket_intent(

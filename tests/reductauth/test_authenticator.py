@@ -777,6 +777,44 @@ async def test_what_is_remembered_grows_old(door: Door, tmp_path: Path) -> None:
     assert await door.knock(value) == INVALID
 
 
+@pytest.mark.parametrize("end", ["revoke", "delete", "rotate the other"])
+async def test_a_token_that_was_moved_and_then_ends(
+    door: Door, beside: Door, tmp_path: Path, end: str
+) -> None:
+    """Whoever gives its record another id does not keep a remembered value alive when the token is ended."""
+    value, other = await door.create("a"), await door.create("b")
+    await door.create("root", TokenDraft(Permissions(full_access=True)))
+    for one in (door, beside):
+        assert [await one.knock(each) for each in (value, other)] == ["a", "b"]
+    with closing(sqlite3.connect(tmp_path / "auth" / "auth.db")) as registry, registry:
+        registry.execute("UPDATE tokens SET id = 'x' WHERE name = 'a'")
+        registry.execute(
+            "UPDATE tokens SET id = (SELECT id FROM tokens WHERE name = 'b') || 'x' WHERE name = 'b'"
+        )
+    if end == "revoke":
+        await beside.registry.revoke(ENVIRONMENT, "a")
+    elif end == "delete":
+        await beside.registry.delete(ENVIRONMENT, "a")
+    else:
+        await beside.remove("b")
+    for one in (door, beside):
+        assert [await one.knock(each) for each in (value, other)] == [INVALID, INVALID]
+
+
+@pytest.mark.parametrize("told", ["", "{", "1", "null", '"a"', "[1]", "[[]]", '["a", null]'])
+async def test_a_list_of_changes_that_makes_no_sense(door: Door, tmp_path: Path, told: str) -> None:
+    """It may have been any token: each is looked up once, and nobody is kept out."""
+    value = await door.create("a")
+    assert await door.knock(value) == "a"
+    await door.create("b")
+    await door.edit("b", description="x")
+    with closing(sqlite3.connect(tmp_path / "auth" / "auth.db")) as registry, registry:
+        assert registry.execute("UPDATE generations SET token_ids = ?", (told,)).rowcount == 1
+    for _ in range(2):
+        assert await door.knock(value) == "a"
+    assert door.store.finds == 2
+
+
 class SlowStore(CountingStore):
     """A store in another place: what it finds arrives when the test lets it."""
 
