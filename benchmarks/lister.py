@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
+import socket
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import click
@@ -10,7 +11,7 @@ import orjson
 from aiohttp import web
 
 import reductauth.web
-from benchmarks.watched import watched
+from benchmarks.watched import Hold, watched
 from reductauth.policy import Anonymous
 from reductauth.settings import Settings
 from reductauth.web import requires
@@ -21,23 +22,19 @@ HOLD_PATH = "/hold"
 """Answers with the longest hold since it was asked last, in ms."""
 
 
-async def _serve(folder: Path, administrator: str) -> None:
-    async with watched() as hold:
+_HOLD = web.AppKey("_HOLD", Hold)
 
-        @requires(Anonymous())
-        async def show_hold(request: web.Request) -> web.Response:  # noqa: ARG001 - aiohttp hands it over
-            longest_ms, hold.longest_ms = hold.longest_ms, 0.0
-            return web.json_response({"longest_ms": longest_ms})
 
-        environ = {"RS_API_TOKEN": administrator, "RS_DATA_PATH": str(folder.parent)}
-        app = web.Application()
-        app.router.add_get(HOLD_PATH, show_hold, allow_head=False)
-        reductauth.web.setup(app, Settings.from_environment(environ), environ=environ)
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        click.echo(orjson.dumps({"port": runner.addresses[0][1]}).decode())
-        await asyncio.Event().wait()
+@requires(Anonymous())
+async def _show_hold(request: web.Request) -> web.Response:
+    hold = request.app[_HOLD]
+    longest_ms, hold.longest_ms = hold.longest_ms, 0.0
+    return web.json_response({"longest_ms": longest_ms})
+
+
+async def _watching(app: web.Application) -> AsyncIterator[None]:
+    async with watched() as app[_HOLD]:
+        yield
 
 
 @click.command()
@@ -45,7 +42,14 @@ async def _serve(folder: Path, administrator: str) -> None:
 @click.argument("administrator")
 def main(folder: Path, administrator: str) -> None:
     """Serve the registry in FOLDER until the process is ended; ADMINISTRATOR is the bootstrap token."""
-    asyncio.run(_serve(folder, administrator))
+    environ = {"RS_API_TOKEN": administrator, "RS_DATA_PATH": str(folder.parent)}
+    app = web.Application()
+    app.router.add_get(HOLD_PATH, _show_hold, allow_head=False)
+    app.cleanup_ctx.append(_watching)
+    reductauth.web.setup(app, Settings.from_environment(environ), environ=environ)
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        click.echo(orjson.dumps({"port": sock.getsockname()[1]}).decode())
+        reductauth.web.run(app, sock=sock)
 
 
 if __name__ == "__main__":

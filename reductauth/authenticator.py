@@ -101,17 +101,16 @@ class Authenticator:
         if memory.as_of != generation and generation % 2 == 0:
             memory.catch_up(generation, await self._store.changed_between(memory.as_of, generation))
         header = _SCHEME + value  # in whichever way it came: what is remembered of a value is one thing
-        place, proof = hash(header), hash(self._salt + header)
-        remembered = memory.entries.get(place)
+        remembered = memory.entries.get(hash(header))
         if (
             remembered is None
-            or remembered.proof != proof
+            or remembered.proof != hash(self._salt + header)
             or memory.as_of != generation
             or remembered.generation < memory.trusted_from
             or now_us >= remembered.ends_at_us
         ):
             self.misses += 1
-            remembered = await self._look_up(value, address, now_us, place, proof, generation)
+            remembered = await self._look_up(value, header, address, now_us, generation)
             if remembered is None:
                 return InvalidTokenError()
         else:
@@ -128,15 +127,17 @@ class Authenticator:
         return await self._decide(remembered, address, now_us)
 
     async def _look_up(
-        self, value: str, address: str | None, now_us: int, place: int, proof: int, generation: int
+        self, value: str, header: str, address: str | None, now_us: int, generation: int
     ) -> Remembered | None:
         memory = self._memory
+        place = hash(header)
         previous = memory.entries.get(place)
         digest = self._digest(value)
         found = await self._store.find(digest)
         if found is None:
             memory.drop(place)
             return None
+        proof = hash(self._salt + header)
         remembered = Remembered(proof, digest, found, generation, address, now_us)
         if previous is not None and previous.proof == proof:  # it may not be flushed yet
             remembered.last_access_us = max(remembered.last_access_us, previous.last_access_us)

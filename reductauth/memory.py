@@ -106,9 +106,10 @@ class Memory:
         self._of_token[token_id] = (*self._of_token.get(token_id, ()), remembered)
 
     def drop(self, place: int) -> None:
-        """Forget what is at a place."""
-        if place in self.entries:
-            self._unlink(self.entries.pop(place))
+        """Forget what is at a place, if anything is."""
+        remembered = self.entries.pop(place, None)
+        if remembered is not None:
+            self._unlink(remembered)
 
     def catch_up(self, generation: int, changed: Collection[str] | None) -> None:
         """Trust no token that changed up to a generation, by its id; None: none at all."""
@@ -124,8 +125,8 @@ class Memory:
 
     def _unlink(self, remembered: Remembered) -> None:
         token_id = remembered.found.token.token_id
-        others = tuple(other for other in self._of_token[token_id] if other is not remembered)
-        if others:
-            self._of_token[token_id] = others
-        else:
+        all_of_it = self._of_token[token_id]
+        if len(all_of_it) == 1:
             del self._of_token[token_id]
+        else:
+            self._of_token[token_id] = tuple(other for other in all_of_it if other is not remembered)

@@ -51,5 +51,5 @@ class PlainRecord(NamedTuple):
         return cls(
             PlainToken.of(token),
             token.last_access_us,
-            tuple((one.digest, one.key_id, one.created_at_us, one.expires_at_us) for one in record.digests),
+            tuple([(one.digest, one.key_id, one.created_at_us, one.expires_at_us) for one in record.digests]),
         )

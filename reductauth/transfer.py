@@ -88,14 +88,11 @@ def check_arrival(record: TokenRecord, max_lifetime_seconds: int | None, now_us:
     token = record.token
     # Revoking ends a token that was never valid too.
     check_bounds(token if token.revoked_at_us is None else replace(token, valid_from_us=None))
-    for name, time_us in (
-        ("created_at", token.created_at_us),
-        ("revoked_at", token.revoked_at_us),
-        ("last_access", token.last_access_us),
-        *(("secrets: created_at", digest.created_at_us) for digest in record.digests),
-    ):
-        if time_us is not None and time_us > now_us:
-            raise InvalidInputError(f"{name}: must not be in the future")
+    _check_past("created_at", token.created_at_us, now_us)
+    _check_past("revoked_at", token.revoked_at_us, now_us)
+    _check_past("last_access", token.last_access_us, now_us)
+    for digest in record.digests:
+        _check_past("secrets: created_at", digest.created_at_us, now_us)
     if token.revoked_at_us is not None:
         if record.digests:
             raise InvalidInputError("revoked_at: a revoked token has no values; leave value and secrets out")
@@ -104,6 +101,11 @@ def check_arrival(record: TokenRecord, max_lifetime_seconds: int | None, now_us:
         raise InvalidInputError("needs a value, or secrets of which at least one has not ended")
     if not token.is_past_expiry(now_us):
         check_lifetime(token, max_lifetime_seconds, now_us)
+
+
+def _check_past(name: str, time_us: int | None, now_us: int) -> None:
+    if time_us is not None and time_us > now_us:
+        raise InvalidInputError(f"{name}: must not be in the future")
 
 
 class Intake:

@@ -41,6 +41,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
 
 _token = maker_of(Token)
+_secret_digest = maker_of(SecretDigest)
 
 
 class _SecretBody(Body):
@@ -124,9 +125,9 @@ class LineReader:
             token = replace(token.revoked(body.revoked_at), updated_at_us=now_us)
         record = TokenRecord(token, self._digests(body, created_at_us))
         check_arrival(record, self.max_lifetime_seconds, now_us)
-        live = tuple(digest for digest in record.digests if digest.is_live(now_us))
+        live = [digest for digest in record.digests if digest.is_live(now_us)]
         if len(live) < len(record.digests):  # a period of grace that is over
-            record = TokenRecord(token, live)
+            record = TokenRecord(token, tuple(live))
         return Arrival(number, PlainRecord.of(record), body.id is not None, body.created_at is not None)
 
     def _digests(self, body: _LineBody, created_at_us: int) -> tuple[SecretDigest, ...]:
@@ -138,18 +139,18 @@ class LineReader:
             value = check_value(Given("value", body.value))
             self.short_values += len(value) < ADVISED_LENGTH
             return (SecretDigest(self.key.key_id, self.key.digest(value), created_at_us),)
-        digests = tuple(
+        digests = [
             self._digest(f"secrets.{number}.digest", secret, created_at_us)
             for number, secret in enumerate(body.secrets)
-        )
-        if len({digest.digest for digest in digests}) < len(digests):
+        ]
+        if len(digests) > 1 and len({digest.digest for digest in digests}) < len(digests):
             raise InvalidInputError("secrets: the same digest is there twice")
-        return digests
+        return tuple(digests)
 
     def _digest(self, where: str, secret: _SecretBody, created_at_us: int) -> SecretDigest:
         digest = KeyedDigest.parse(Given(where, secret.digest)).under(self.key, where)
         made_at_us = created_at_us if secret.created_at is None else secret.created_at
-        return SecretDigest(self.key.key_id, digest, made_at_us, secret.expires_at)
+        return _secret_digest(self.key.key_id, digest, made_at_us, secret.expires_at)
 
 
 def line_of(record: TokenRecord, now_us: int) -> bytes:

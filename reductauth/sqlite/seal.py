@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import logging
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -61,13 +62,16 @@ _logger = logging.getLogger("reductauth.store")
 
 def values_text(digests: Iterable[PlainDigest]) -> str | None:
     """Give the last of `SEALED_COLUMNS` for a token with these values, oldest first."""
-    return (
-        ",".join(
-            f"{digest.hex().upper()} {key_id.encode().hex().upper()} {'' if end_us is None else end_us}"
-            for digest, key_id, _, end_us in digests
-        )
-        or None
-    )
+    texts = [
+        f"{digest.hex().upper()} {_hex(key_id)} {'' if end_us is None else end_us}"
+        for digest, key_id, _, end_us in digests
+    ]
+    return ",".join(texts) or None
+
+
+@lru_cache(maxsize=16)
+def _hex(key_id: str) -> str:
+    return key_id.encode().hex().upper()
 
 
 class Sealer:

@@ -7,6 +7,7 @@ and in the log. Only a request handler of our own cures that.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -185,6 +186,9 @@ async def _serve(
         for address in runner.addresses:
             where = f"{address[0]} port={address[1]}" if isinstance(address, tuple) else address
             _logger.info("listening address=%s tls=%s", where, "on" if ssl_context else "off")
+        # What a server is made of stays until its end: to walk it at every full collection would hold the loop.
+        gc.collect()
+        gc.freeze()
         await stop.wait()
         _logger.info("stopping")
     finally:

@@ -9,6 +9,7 @@ from reductauth.memory import Memory, Remembered
 from reductauth.sqlite import generation_log, writer
 from reductauth.sqlite.generation_log import advance
 from reductauth.sqlite.store import SqliteStore
+from reductauth.sqlite.transaction import SqliteTransaction
 from tests.sabotage.table import noticed_by, put
 
 AUTHENTICATOR = "tests/reductauth/test_authenticator.py::"
@@ -75,18 +76,29 @@ def only_the_last_value_is_distrusted() -> None:
     put(Memory, "keep", keep_alone)
 
 
+@noticed_by(f"{AUTHENTICATOR}test_a_token_that_was_moved_and_then_ends")
+def altered_records_are_known_by_their_ids() -> None:
+    """What something else made of a token's id is taken for the id that it is remembered under."""
+
+    def note(self: SqliteTransaction, token_id: str) -> None:
+        if self.changed is not None:
+            self.changed.add(token_id)
+
+    put(SqliteTransaction, "_note", note)
+
+
 @noticed_by(f"{AUTHENTICATOR}test_a_lookup_that_a_change_overtakes")
 def late_lookups_are_kept() -> None:
     """What was found before a change is true after it."""
     look_up = Authenticator._look_up
 
     async def look_up_and_keep(
-        self: Authenticator, value: str, address: str | None, now_us: int, place: int, *known: int
+        self: Authenticator, value: str, header: str, address: str | None, now_us: int, generation: int
     ) -> Remembered | None:
-        remembered = await look_up(self, value, address, now_us, place, *known)
+        remembered = await look_up(self, value, header, address, now_us, generation)
         if remembered is not None:
             remembered.generation = self._memory.as_of
-            self._memory.keep(place, remembered)
+            self._memory.keep(hash(header), remembered)
         return remembered
 
     put(Authenticator, "_look_up", look_up_and_keep)

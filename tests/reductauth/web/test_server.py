@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import socket
@@ -19,7 +20,7 @@ from tests.servers import ServerProcess, clean_environment, start_refused
 CANARY = "canary-value-0123456789-abcdefghijklmnop"
 
 ENGINE = """
-import logging, os
+import gc, logging, os
 from aiohttp import web
 import reductauth.web
 from reductauth import Authenticated, Anonymous
@@ -39,9 +40,13 @@ async def fails_late(request):
     await response.write(b"begun")
     raise RuntimeError("a fault")
 
+@requires(Anonymous())
+async def shows_objects(request):
+    return web.json_response({"frozen": gc.get_freeze_count(), "walked": len(gc.get_objects())})
+
 app = web.Application()
 app[reductauth.web.RESPONSE_HEADERS] = {"server": "Engine 1.0"}
-app.add_routes([web.get("/fails", fails), web.get("/fails-late", fails_late)])
+app.add_routes([web.get("/fails", fails), web.get("/fails-late", fails_late), web.get("/objects", shows_objects)])
 reductauth.web.setup(app, Settings.from_environment())
 reductauth.web.run(app, host="127.0.0.1", port=int(os.environ["RS_PORT"]))
 """
@@ -107,6 +112,14 @@ def test_a_fault_in_a_handler(engine: ServerProcess) -> None:
     assert exchange(engine, b"GET /api/v1/me HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").startswith(
         b"HTTP/1.1 401"
     )
+
+
+def test_what_a_full_collection_walks(engine: ServerProcess) -> None:
+    """Not what the server is made of: tens of thousands of objects, for which every caller would wait."""
+    answer = exchange(engine, b"GET /objects HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    objects = json.loads(answer.partition(b"\r\n\r\n")[2])
+    assert objects["frozen"] > 20_000
+    assert objects["walked"] < 5_000
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
