@@ -175,6 +175,9 @@ async def _serve(
     runner = GuardedRunner(app, shutdown_timeout=STOP_SECONDS)
     try:
         await runner.setup()
+        # What a server is made of stays until its end: to walk it at every full collection would hold the loop.
+        gc.collect()
+        gc.freeze()
         try:
             if sock is None:
                 await web.TCPSite(runner, host, port, ssl_context=ssl_context).start()
@@ -186,9 +189,6 @@ async def _serve(
         for address in runner.addresses:
             where = f"{address[0]} port={address[1]}" if isinstance(address, tuple) else address
             _logger.info("listening address=%s tls=%s", where, "on" if ssl_context else "off")
-        # What a server is made of stays until its end: to walk it at every full collection would hold the loop.
-        gc.collect()
-        gc.freeze()
         await stop.wait()
         _logger.info("stopping")
     finally:
