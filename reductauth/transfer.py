@@ -15,7 +15,6 @@ from reductauth.audit import AuditAction
 from reductauth.authority import check_administrator
 from reductauth.draft import check_bounds, check_lifetime
 from reductauth.errors import InvalidInputError, TokensTakenError
-from reductauth.plain import PlainToken
 from reductauth.record import PlainDigest, PlainRecord, TokenRecord
 from reductauth.store import Transaction
 
@@ -138,9 +137,8 @@ class Intake:
         )
         try:
             chunk = self._add(transaction, arrivals, holders, now_us)
-        except (
-            TokensTakenError
-        ):  # who has an id or a value is asked only then: it is rare, and costs as much as to add
+        except TokensTakenError:
+            # Who has an id or a value is asked only now: it is rare, and costs as much as a part of the insertion.
             new = [arrival.record for arrival in arrivals if arrival.record.token.name not in holders.of_name]
             holders.of_id = transaction.names_by_id([record.token.id for record in new])
             holders.of_digest = transaction.names_by_digest(
@@ -232,18 +230,16 @@ class _Chunk:
 
 def _differing(arrival: Arrival, present: TokenRecord, now_us: int) -> str | None:
     """Say in what a token that is here is not as it is wanted, or None. Its use counts for nothing."""
-    wanted, here = arrival.record, PlainToken.of(present.token)
+    wanted, here = arrival.record, PlainRecord.of(present)
     compared = dict(_COMPARED)
     if arrival.has_id:
         compared["id"] = "id"
     if arrival.has_creation:
         compared["created_at_us"] = "created_at"
     differing = [
-        field for name, field in compared.items() if getattr(wanted.token, name) != getattr(here, name)
+        field for name, field in compared.items() if getattr(wanted.token, name) != getattr(here.token, name)
     ]
-    if _live(wanted.digests, now_us) != {
-        (own.digest, own.expires_at_us) for own in present.digests if own.is_live(now_us)
-    }:
+    if _live(wanted.digests, now_us) != _live(here.digests, now_us):
         differing.append("secrets")
     return f"it differs in {', '.join(dict.fromkeys(differing))}" if differing else None
 

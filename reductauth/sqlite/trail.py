@@ -24,7 +24,6 @@ from reductauth.key import RegistryKey
 from reductauth.sqlite.facts import read_fact, write_fact
 
 __all__ = [
-    "CHAINED_COLUMNS",
     "ENTRY_COLUMNS",
     "NOTHING",
     "NO_MAC",
@@ -42,11 +41,11 @@ NO_MAC = bytes(32)
 """What the first entry of all goes on from."""
 
 ENTRY_COLUMNS = "sequence, at_us, actor, actor_id, address, action, token_id, token_name, detail"
-CHAINED_COLUMNS = f"{ENTRY_COLUMNS}, token_key"
+_CHAINED_COLUMNS = f"{ENTRY_COLUMNS}, token_key"
 _DAMAGED = "The audit of the token registry is damaged: run reductauth verify"
 _HEAD, _HEAD_MAC = "audit_head", "audit_head_mac"
 _CHECKPOINT, _CHECKPOINT_MAC, _CHECKPOINT_SEAL = "checkpoint", "checkpoint_mac", "checkpoint_seal"
-_ADD = f"INSERT INTO audit ({CHAINED_COLUMNS}, mac) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_ADD = f"INSERT INTO audit ({_CHAINED_COLUMNS}, mac) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _READ_HEAD = f"""
 SELECT (SELECT value FROM meta WHERE name = '{_HEAD}'), (SELECT value FROM meta WHERE name = '{_HEAD_MAC}')
 """
@@ -63,7 +62,7 @@ class TrailKey:
         self._checkpoints = hashlib.blake2b(key=key.derive(b"audit checkpoint"), digest_size=32)
 
     def mac(self, previous: bytes, entry: tuple[Any, ...]) -> bytes:
-        """The code of an entry, a row with `CHAINED_COLUMNS`, after one that has the code `previous`."""
+        """The code of an entry, a row with `_CHAINED_COLUMNS`, after one that has the code `previous`."""
         hasher = self._hasher.copy()
         hasher.update(previous)
         hasher.update(orjson.dumps(entry))
@@ -217,7 +216,7 @@ def trail_faults(connection: sqlite3.Connection, key: TrailKey) -> Iterator[str]
             "audit: its checkpoint was changed by something else than this software; what came before the "
             "first entry can't be trusted; compare with a backup"
         )
-    rows = connection.execute(f"SELECT {CHAINED_COLUMNS}, mac FROM audit ORDER BY sequence")
+    rows = connection.execute(f"SELECT {_CHAINED_COLUMNS}, mac FROM audit ORDER BY sequence")
     for *entry, mac in rows:
         sequence = entry[0]
         if last is not None and sequence != last.sequence + 1:
